@@ -23,7 +23,7 @@ def write_whole(path: Path, text: str | Iterable[str], *, like: Path | None = No
     pieces = [text] if isinstance(text, str) else text
     known = _look_at(path)
     if known and _is_written_into(known):
-        own = _own_output(known)
+        own = own_output(known)
         with open(path if own is None else os.dup(own), "w", encoding="utf-8", newline="") as stream:
             stream.writelines(pieces)
     else:
@@ -75,10 +75,10 @@ def _look_at(path: Path) -> os.stat_result | None:
 
 
 def _is_written_into(known: os.stat_result) -> bool:
-    return not stat.S_ISREG(known.st_mode) or _own_output(known) is not None
+    return not stat.S_ISREG(known.st_mode) or own_output(known) is not None
 
 
-def _own_output(known: os.stat_result) -> int | None:
+def own_output(known: os.stat_result) -> int | None:
     """A descriptor of this process's output, if it goes there. A file that is opened once more has a place of its own
     in it, and what is written by the one goes over what was written by the other."""
     for descriptor in (STDOUT, STDERR):

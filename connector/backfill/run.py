@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,13 @@ async def fill(
     on_progress: Callable[[BackfillCounts], None] = lambda counts: None,
 ) -> list[BackfillReport]:
     """Do it: fields into every mapping first, then a job for each index. Resolve `stop` with a reason to end early: see
-    BackfillJob."""
+    BackfillJob. Raises SettingsError where another job has a file of rejects."""
     stop = stop or asyncio.get_running_loop().create_future()
     files = [rejects or Path(f"{plan.index}.backfill.rejects.jsonl") for plan in prepared.plans]
-    async with _filler(prepared, bounds, stop, on_progress) as fill_one_index:
+    async with AsyncExitStack() as kept:
+        for file in dict.fromkeys(files):
+            kept.enter_context(RejectsFile(file).held())
+        fill_one_index = await kept.enter_async_context(_filler(prepared, bounds, stop, on_progress))
         for file in files:
             RejectsFile(file).clear()
         for plan in prepared.plans:

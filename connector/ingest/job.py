@@ -52,8 +52,8 @@ async def run_job(
     ray_job = _ray_job(location, settings) if settings.ray.address else None
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or rejects_file(settings, location)
-    RejectsFile(rejects).check()  # before anything is made
     async with AsyncExitStack() as open_until_end:
+        open_until_end.enter_context(RejectsFile(rejects).held())  # before anything is read or made
         cluster = await open_until_end.enter_async_context(opened_cluster(settings))
         connecting = ray_job.connecting(location, settings) if ray_job else nullcontext()
         room = await open_until_end.enter_async_context(connecting)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from connector.errors import DiskError
+from connector.errors import DiskError, SettingsError
+from connector.file_locks import holder, take
 from connector.ingest.sources import Row
+from connector.whole_file import own_output
 
 
 class RejectsFile:
@@ -18,27 +23,81 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @contextmanager
+    def held(self, *, shared: bool = False) -> Iterator[None]:
+        """The file is this job's alone for as long as the block lasts, and no longer than its process; what is there
+        stays. Jobs that only ever add to a file may have it `shared`; a pipe or a device, such as /dev/null, any job,
+        and what /dev/stdout leads to.
+
+        Raises SettingsError where another job has it, since one would take away what the other keeps, and DiskError as
+        `check` does."""
+        with self._opened(shared=shared) as (file, is_ours):
+            if not is_ours:
+                raise SettingsError(
+                    f"{self._path} is in use by {holder(file)}, which keeps there what fails; wait for its end, or "
+                    "name another file: --rejects"
+                )
+            yield
+
     def check(self) -> None:
         """Raise DiskError where this run could keep none of its own; what is there stays."""
+        with self._opened():
+            pass
+
+    def clear(self) -> None:
+        """Forget the last run's rejects; what several jobs may have stays as it is. Raises DiskError as `check`
+        does."""
+        with self._opened() as (file, _):
+            if _is_plain(file):
+                os.ftruncate(file, 0)
+
+    @contextmanager
+    def _opened(self, *, shared: bool = False) -> Iterator[tuple[int, bool]]:
+        """The file, and whether we have it, with others where it is `shared`. After the block the last one who had it
+        takes it away where nothing is in it."""
+        file, is_ours = self._take(shared=shared)
         try:
-            try:
-                with open(self._path, "x", encoding="ascii"):
-                    pass
-                self._path.unlink(missing_ok=True)  # another job may look at the same moment
-            except FileExistsError:
-                with open(self._path, "a", encoding="ascii"):
-                    pass
+            yield file, is_ours
+        finally:
+            if is_ours:
+                self._remove_empty(file)
+            os.close(file)
+
+    def _take(self, *, shared: bool) -> tuple[int, bool]:
+        while True:
+            file = self._open()
+            is_ours = not _is_plain(file) or take(file, shared=shared)
+            if not is_ours or os.fstat(file).st_nlink or self._leads_to(file):
+                return file, is_ours
+            os.close(file)  # who had it took it away in this moment
+
+    def _open(self) -> int:
+        try:
+            return self._open_to_add()
         except OSError as error:
             raise DiskError(
                 f"failed documents cannot be kept in {self._path} ({error.strerror}); name another file: --rejects"
             ) from error
 
-    def clear(self) -> None:
-        """Forget the last run's rejects; a pipe or a device, such as /dev/null, stays. Raises DiskError as `check`
-        does."""
-        self.check()
-        if self._path.is_file():
-            self._path.unlink(missing_ok=True)
+    def _open_to_add(self) -> int:
+        with suppress(FileNotFoundError):
+            if (own := own_output(self._path.stat())) is not None:
+                return os.dup(own)
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def _leads_to(self, file: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file), self._path.stat())
+        except OSError:
+            return False
+
+    def _remove_empty(self, file: int) -> None:
+        """Take the file away where nothing is in it, but no link to one, and no other file that has its name by now."""
+        about = os.fstat(file)
+        with suppress(OSError):  # an empty one counts as none
+            is_same = os.path.samestat(about, self._path.lstat())
+            if is_same and _is_plain(file) and take(file) and not os.fstat(file).st_size:
+                self._path.unlink()
 
     def keep(self, row: Row, reason: str) -> None:
         """Keep a row that failed. Raises DiskError where that cannot be done."""
@@ -47,7 +106,7 @@ class RejectsFile:
     def keep_line(self, line: str) -> None:
         """Keep a row that failed elsewhere, as `reject_line` words it. Raises DiskError where that cannot be done."""
         try:
-            with open(self._path, "a", encoding="ascii") as file:
+            with open(self._open_to_add(), "a", encoding="ascii") as file:
                 file.write(line)
         except OSError as error:
             raise DiskError(
@@ -58,6 +117,12 @@ class RejectsFile:
     def written(self) -> Path | None:
         """The file, if anything is in it."""
         return self._path if self._path.is_file() and self._path.stat().st_size else None
+
+
+def _is_plain(file: int) -> bool:
+    """Neither a pipe nor a device, nor where this process's own output goes."""
+    known = os.fstat(file)
+    return stat.S_ISREG(known.st_mode) and own_output(known) is None
 
 
 def reject_line(row: Row, reason: str) -> str:

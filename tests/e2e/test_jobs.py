@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytest
 from support.command import UNHURRIED, Launcher, Running, catches, error_line, flat
+
+from connector.ingest.rejects import RejectsFile
 
 ROWS = 3_000  # more than is written before a test that stands still for seconds sends its signal
 
@@ -260,3 +264,31 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_made(
     assert done.code == 2
     assert "nowhere/file.json" in done.stderr
     assert launcher.run("index", "show", cwd=tmp_path).code == 2
+
+
+def test_what_fails_goes_where_the_output_goes_and_nothing_is_written_over(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": 1, "text": "salt"}\n{broken\n{torn\n')
+    done = launcher.run("ingest", "rows.jsonl", "--rejects", "/dev/stdout", "--json", cwd=tmp_path)
+    broken, torn, report = map(json.loads, done.stdout.splitlines())
+
+    assert (broken["raw"], torn["raw"]) == ("{broken\n", "{torn\n")
+    assert report["counts"]["failed"] == 2
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_a_job_whose_file_of_rejects_another_job_has_says_so_and_does_nothing(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": 1, "text": "salt"}\n{broken\n')
+    rejects = tmp_path / "documents-rows.jsonl.rejects.jsonl"
+    rejects.write_text("of the other job\n")
+    with RejectsFile(rejects).held():
+        second = launcher.run("ingest", "rows.jsonl", cwd=tmp_path)
+        error, kept, is_made = error_line(second), rejects.read_text(), (tmp_path / "connector-store").exists()
+        beside = launcher.run("ingest", "rows.jsonl", "--rejects", "mine", cwd=tmp_path)
+    after = launcher.run("ingest", "rows.jsonl", cwd=tmp_path)
+
+    assert re.search(rf"{rejects.name} is in use by (process {os.getpid()}|another process), .*: --rejects$", error)
+    assert (kept, is_made) == ("of the other job\n", False)
+    assert (beside.code, after.code) == (1, 1)
+    assert (tmp_path / "mine").read_text() == rejects.read_text()

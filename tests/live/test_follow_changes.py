@@ -33,6 +33,7 @@ from connector.backfill.undo import UndoJob, plan_undo
 from connector.backfilled import AddedNames, with_leaving
 from connector.clusters.connect import connect
 from connector.errors import ClusterError, SettingsError
+from connector.ingest.rejects import RejectsFile
 from connector.settings.sections import ClusterSettings
 
 PATIENCE_S = 120
@@ -226,9 +227,10 @@ async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: Clu
         Ready(vector, ENCODER, 1, plan, uuid) for vector, plan, uuid in zip(vectors, plans, "uv", strict=True)
     )
     before = rejects.read_text()
-    files.of(first)
+    files.begin(files.of(first)[0])
     rejects.write_text(before)
-    files.of(second)
+    files.begin(files.of(second)[0])
+    files.close()
     states = {files.of(replace(first, uuid=uuid))[1].path for uuid in "uw"}
     somebody.leave()
     await cluster.close()
@@ -237,6 +239,29 @@ async def test_one_file_of_rejects_keeps_those_of_all_indices(elasticsearch: Clu
     assert [json.loads(line)["origin"] for line in before.splitlines()] == [plan.index for plan in plans]
     assert rejects.read_text() == before
     assert states == {tmp_path / f"{plans[0].index}.{uuid}.follow.json" for uuid in "uw"}
+
+
+async def test_who_comes_second_takes_nothing_away_from_the_first(
+    elasticsearch: ClusterSettings, tmp_path: Path
+) -> None:
+    somebody = Somebody(elasticsearch.url, await connect(elasticsearch))
+    cluster, plan = await small_shop(somebody, 1)
+    followed, rejects = followed_of(cluster, plan), tmp_path / "rejects"
+    rejects.write_text("of the first\n")
+    probed: Any = [type("Probed", (), {"documents": 1})]
+    stop = asyncio.get_running_loop().create_future()
+    state = FollowerFiles(tmp_path, rejects).of(followed.ready[0])[1]
+    with state.held(), pytest.raises(SettingsError, match="another connector follow keeps its state"):
+        await follow(followed, states=tmp_path, rejects=rejects, stop=stop)
+    with RejectsFile(rejects).held():
+        with pytest.raises(SettingsError, match="rejects is in use by"):
+            await follow(followed, states=tmp_path, rejects=rejects, stop=stop)
+        with pytest.raises(SettingsError, match="rejects is in use by"):
+            await fill(PreparedBackfill(cluster, ENCODER, followed.settings, probed, [plan]), rejects=rejects)
+    somebody.leave()
+    await cluster.close()
+
+    assert rejects.read_text() == "of the first\n"
 
 
 async def test_what_cannot_be_followed_is_said_before_anything_is_written(elasticsearch: ClusterSettings) -> None:

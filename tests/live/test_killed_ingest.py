@@ -182,9 +182,9 @@ async def run_with_kills(
         writes = 0 if number == 0 else chance.randint(1, 4)
         async with watched(store, writes) as (url, reached):
             delay_s = chance.random() * (0.3 if writes else 0.02)
-            running = start(launcher, url, name, source)
+            running = start(launcher, url, name, source, seed)
             killed += await run_and_kill(running, reached, delay_s=delay_s)
-    running = start(launcher, store.url, name, source)
+    running = start(launcher, store.url, name, source, seed)
     await asyncio.wrap_future(running.ended)
     done = running.wait()
 
@@ -240,9 +240,11 @@ async def _poll(folder: Path, writes: int, reached: asyncio.Event) -> None:
     reached.set()
 
 
-def start(launcher: Launcher, url: str, name: str, source: Path) -> Running:
+def start(launcher: Launcher, url: str, name: str, source: Path, seed: int) -> Running:
+    """With rejects of its own, beside those of the same job on another engine."""
     sets = [part for path, value in settings_for(url).items() for part in ("--set", f"{path}={value}")]
     arguments = ["ingest", str(source), "--cluster", url, "--index", name, "--json", *sets]
+    arguments += ["--rejects", f"{seed}.rejects.jsonl"]
     return launcher.start(*arguments, cwd=source.parent)
 
 

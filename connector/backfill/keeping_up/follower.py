@@ -96,10 +96,8 @@ class IndexFollower:
 
     async def run(self) -> BackfillReport:
         """Until `stop`, an error that does not pass, or until the vectors are taken out (then the report says of
-        nothing that stopped it). Raises AccessDenied where the credentials may not begin, and SettingsError where the
-        state file is another follower's."""
-        with self._file.held():
-            return await run_to_end(self._rounds, self._keep_up, grace_s=self._settings.grace_s)
+        nothing that stopped it). Raises AccessDenied where the credentials may not begin."""
+        return await run_to_end(self._rounds, self._keep_up, grace_s=self._settings.grace_s)
 
     async def _keep_up(self) -> None:
         waits = self._waits()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -97,16 +98,27 @@ class FollowerFiles:
 
     states: Path
     rejects: Path | None
-    _cleared: set[Path] = field(default_factory=set)
+    _begun: set[Path] = field(default_factory=set)
+    _held: ExitStack = field(default_factory=ExitStack)
 
     def of(self, ready: Ready) -> tuple[Path, StateFile]:
-        """Where refused documents and the state are kept; of the former nothing is left. Raises DiskError."""
+        """Where refused documents and the state are kept. Raises DiskError where the former cannot be."""
         stem = name_files(ready.found.name, ready.uuid)
         rejects = self.rejects or Path(f"{stem}.follow.rejects.jsonl")
-        if rejects not in self._cleared:
-            self._cleared.add(rejects)
-            RejectsFile(rejects).clear()
+        RejectsFile(rejects).check()
         return rejects, StateFile(self.states / f"{stem}.follow.json")
+
+    def begin(self, rejects: Path) -> None:
+        """The file is that of these followers alone until `close`, and nothing is left of what was in it before them.
+        Raises SettingsError where another job has it, and DiskError."""
+        if rejects in self._begun:
+            return
+        self._held.enter_context(RejectsFile(rejects).held())
+        self._begun.add(rejects)
+        RejectsFile(rejects).clear()
+
+    def close(self) -> None:
+        self._held.close()
 
 
 class VectorsFollower:
@@ -138,12 +150,10 @@ class VectorsFollower:
         self._on_behind = on_behind
 
     async def run(self) -> BackfillReport:
-        """Until `stop`, or an error that does not pass. Raises AccessDenied, and SettingsError where another follower
-        has the state."""
+        """Until `stop`, or an error that does not pass. Raises AccessDenied."""
         target = self._ready.target
         if isinstance(target, BesideIndex):
-            with self._state.held():
-                return await self._follow_beside(target)
+            return await self._follow_beside(target)
         follower = IndexFollower(
             self._cluster,
             target,

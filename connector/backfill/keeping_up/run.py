@@ -114,6 +114,7 @@ class _Followers:
         finally:
             for task in self._running:
                 task.cancel()
+            self.files.close()
         return [*self.reports, *(task.result() for task in self.tasks.values())]
 
     @property
@@ -143,7 +144,9 @@ class _Followers:
         )  # fmt: skip
         async with watching(watch_load(cluster.client, ready.found.index, pace, self.bounds)) as watch:
             try:
-                report = await follower.run()
+                with state.held():
+                    self.files.begin(rejects)  # a second follower of these vectors has not touched it by then
+                    report = await follower.run()
             except (AccessDenied, SettingsError) as error:
                 if len(self.tasks) == 1:
                     raise

@@ -16,6 +16,7 @@ from connector.ingest.following.source import FollowedSource, FollowTarget
 from connector.ingest.job import open_target, rejects_file
 from connector.ingest.plan import Plan, empty_columns
 from connector.ingest.rejects import RejectsFile
+from connector.ingest.sources.opening import KAFKA_SCHEME
 from connector.settings.sections import Settings
 from connector.wiring import open_cluster
 
@@ -38,36 +39,37 @@ async def follow_source(
     ConnectorError where that cannot start."""
     followed = open_followed(location, settings, delete_missing=delete_missing)
     rejects = rejects or rejects_file(settings, location)
-    RejectsFile(rejects).check()  # before anything is made
-    cluster = await open_cluster(settings)
-    opening: asyncio.Task[Any] | None = None
-    try:
-        if (made := await followed.will_make()) and not agree(made):
-            raise SettingsError(f"following {location} makes {'; '.join(made)}: agree with --yes")
-        await followed.begin()
-        opening = asyncio.create_task(open_target(cluster, settings, followed.source, on_plan, say, stop.done))
-        either: list[asyncio.Future[Any]] = [opening, stop]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            return _stopped_early(stop.result())
-        index, encoder, plan = opening.result()
-        is_new = plan is not None or not await cluster.count(index.name)
-        follower = Follower(
-            followed,
-            index,
-            encoder,
-            settings.ingest,
-            rejects=rejects,
-            stop=stop,
-            target=FollowTarget(f"{index.name} at {settings.cluster.url}", index.schema.fields.id, is_new=is_new),
-            delete_missing=delete_missing,
-            on_state=on_state,
-        )
-        report = await follower.run()
-        return replace(report, plan=plan, notes={**report.notes, **(empty_columns(plan) if plan else {})})
-    finally:
-        await _close(followed, opening)
-        await cluster.close()
+    shared = location.startswith(KAFKA_SCHEME)  # processes that share a topic never begin the file anew
+    with RejectsFile(rejects).held(shared=shared):  # before anything is read or made
+        cluster = await open_cluster(settings)
+        opening: asyncio.Task[Any] | None = None
+        try:
+            if (made := await followed.will_make()) and not agree(made):
+                raise SettingsError(f"following {location} makes {'; '.join(made)}: agree with --yes")
+            await followed.begin()
+            opening = asyncio.create_task(open_target(cluster, settings, followed.source, on_plan, say, stop.done))
+            either: list[asyncio.Future[Any]] = [opening, stop]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                return _stopped_early(stop.result())
+            index, encoder, plan = opening.result()
+            is_new = plan is not None or not await cluster.count(index.name)
+            follower = Follower(
+                followed,
+                index,
+                encoder,
+                settings.ingest,
+                rejects=rejects,
+                stop=stop,
+                target=FollowTarget(f"{index.name} at {settings.cluster.url}", index.schema.fields.id, is_new=is_new),
+                delete_missing=delete_missing,
+                on_state=on_state,
+            )
+            report = await follower.run()
+            return replace(report, plan=plan, notes={**report.notes, **(empty_columns(plan) if plan else {})})
+        finally:
+            await _close(followed, opening)
+            await cluster.close()
 
 
 async def _close(followed: FollowedSource, opening: asyncio.Task[Any] | None) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
+import subprocess
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.rows import row
 
-from connector.errors import DiskError
+from connector.errors import DiskError, SettingsError
 from connector.ingest.rejects import RejectsFile, reject_line
 from connector.ingest.sources import Row
 
@@ -100,15 +104,102 @@ def test_two_jobs_that_check_the_same_file_at_once_do_not_end_each_other(tmp_pat
 
 
 def test_a_link_is_followed_and_a_pipe_stays(tmp_path: Path) -> None:
+    link = RejectsFile(tmp_path / "link")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    RejectsFile(tmp_path / "link").check()
+    link.keep_line("of the last run\n")
+    with link.held():
+        link.clear()
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     pipe = RejectsFile(tmp_path / "pipe")
-    pipe.clear()
-    pipe.keep_line("one\n")
+    with pipe.held(), pipe.held():
+        pipe.clear()
+        pipe.keep_line("one\n")
+        read = os.read(reader, 100)
+        with pytest.raises(BlockingIOError):  # which says that more may come
+            os.read(reader, 100)
 
-    assert os.read(reader, 100) == b"one\n"
+    assert (read, os.read(reader, 100)) == (b"one\n", b"")
     assert (tmp_path / "pipe").is_fifo()
-    assert pipe.written() is None
+    assert (tmp_path / "link").is_symlink()
+    assert (pipe.written(), link.written()) == (None, None)
     os.close(reader)
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from connector.ingest.rejects import RejectsFile
+file = RejectsFile(Path(sys.argv[1]))
+with file.held():
+    file.clear()
+    file.keep_line("of the first job\\n")
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_file_is_one_job_s_at_a_time_and_no_longer_than_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "rejects"
+    path.write_text("of the last run\n")
+    (tmp_path / "link").symlink_to(path)
+    first = subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdout=subprocess.PIPE)
+    try:
+        assert first.stdout
+        assert first.stdout.readline() == b"held\n"
+        for name in ("rejects", "link"):
+            second = RejectsFile(tmp_path / name)
+            second.check()
+            with pytest.raises(SettingsError, match=r"name another file: --rejects") as refused, second.held():
+                pass
+            assert re.search(rf"{name} is in use by (process {first.pid}|another process),", str(refused.value))
+        with RejectsFile(tmp_path / "another").held():
+            pass
+    finally:
+        first.kill()
+        first.communicate()
+    with second.held():
+        kept = path.read_text()
+        second.clear()
+
+    assert kept == "of the first job\n"
+    with RejectsFile(path).held():
+        pass
+    assert [file.name for file in tmp_path.iterdir()] == ["link"]
+    assert RejectsFile(path).written() is None
+
+
+def test_of_two_jobs_that_take_a_file_at_once_one_has_it(tmp_path: Path) -> None:
+    """Whatever the other takes away in that moment, for want of anything in it."""
+    file, inside = tmp_path / "file", threading.Semaphore(1)
+
+    def take(_: int) -> bool:
+        try:
+            with RejectsFile(file).held():
+                assert inside.acquire(blocking=False)
+                assert file.exists()
+                inside.release()
+        except SettingsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as jobs:
+        taken = list(jobs.map(take, range(400)))
+
+    assert any(taken)
+    assert not file.exists()
+
+
+def test_jobs_that_only_add_share_a_file_which_the_last_one_takes_away(tmp_path: Path) -> None:
+    file = RejectsFile(tmp_path / "file")
+    with file.held(shared=True):
+        with file.held(shared=True):
+            pass
+        with pytest.raises(SettingsError, match="is in use by"), file.held():
+            pass
+        is_there = (tmp_path / "file").exists()
+    is_left = (tmp_path / "file").exists()
+    with file.held(), pytest.raises(SettingsError, match="is in use by"), file.held(shared=True):
+        pass
+
+    assert (is_there, is_left) == (True, False)
