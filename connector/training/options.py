@@ -5,13 +5,16 @@ The defaults of `connector train` live here and nowhere else; importing this cos
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connector.errors import DiskError, SettingsError
+from connector.file_locks import holder, take
 from connector.whole_file import write_whole
 
 if TYPE_CHECKING:  # the command line reads the defaults of its flags here, and must not wait for numpy
@@ -99,6 +102,25 @@ class Workplace:
     @property
     def is_trained(self) -> bool:
         return (self.training / "trained.json").exists()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder, which is made, is this training's alone for as long as the block lasts, and no longer than its
+        process. Raises SettingsError where another training has it, and DiskError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            opened = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise DiskError(f"cannot use {self.folder} ({error.strerror}); choose another --out") from None
+        try:
+            if not take(opened):
+                raise SettingsError(
+                    f"{self.folder} is in use by {holder(opened)}, which trains there; wait for its end, or choose "
+                    "another --out"
+                )
+            yield
+        finally:
+            os.close(opened)
 
     def open(self, options: Options, data: Mapping[str, Any], *, restart: bool = False) -> None:
         """Make the folder, or go on in it. Raises SettingsError where another training is there, or something else

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.command import Launcher, Running
+from support.command import Launcher, Running, error_line
 from support.pages import ROOT
 from support.slices import rows, write_slice
+
+from connector.training.options import Workplace
 
 TINY_MODELS = ROOT / "tests" / "support" / "tiny_models.py"
 CHARS = 100  # of a document, so that it is one passage
@@ -113,6 +116,14 @@ def test_another_training_does_not_write_over_it(
 
     assert (done.code, done.stdout) == (2, "")
     assert "another training (other: epochs)" in done.stderr
+
+
+def test_a_folder_has_one_training_at_a_time(launcher: Launcher, folder: Path, killed_and_finished: Trained) -> None:
+    with Workplace(folder / "mine").held():
+        done = train(launcher, folder, "--epochs", "6", "--restart").wait()
+
+    assert re.search(rf"mine is in use by (process {os.getpid()}|another process), which trains", error_line(done))
+    assert (folder / "mine" / "training" / "trained.json").exists()
 
 
 def test_queries_of_the_measure_are_not_learned_from(launcher: Launcher, folder: Path) -> None:

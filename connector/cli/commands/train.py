@@ -197,17 +197,18 @@ def train(
     )
     job = TrainingJob(options, queries.collection, queries.split, Workplace(model.out), configured.index.name)
     say_when_stopped("nothing was written; run it again")
-    job.place.open(options, job.data, restart=model.restart)
-    say_when_stopped(f"{model.out} keeps what was done; the same command goes on from there")
-    with reporter_on_terminal() as reporter:
-        trained = event_loop.run(run(job, configured, reporter))
-    agreement = _export(model.out) if acceptance.export else None
-    with reporter_on_terminal() as reporter:
-        max_drop = acceptance.max_drop
-        outcome = event_loop.run(
-            measure_outcome(job, trained, queries.unseen, settings_with, max_drop=max_drop, reporter=reporter)
-        )
-    outcome.write_card(agreement, ["connector", *sys.argv[1:]])
+    with job.place.held():
+        job.place.open(options, job.data, restart=model.restart)
+        say_when_stopped(f"{model.out} keeps what was done; the same command goes on from there")
+        with reporter_on_terminal() as reporter:
+            trained = event_loop.run(run(job, configured, reporter))
+        agreement = _export(model.out) if acceptance.export else None
+        with reporter_on_terminal() as reporter:
+            max_drop = acceptance.max_drop
+            outcome = event_loop.run(
+                measure_outcome(job, trained, queries.unseen, settings_with, max_drop=max_drop, reporter=reporter)
+            )
+        outcome.write_card(agreement, ["connector", *sys.argv[1:]])
     _print(outcome, as_json=as_json)
     raise typer.Exit(1 if outcome.is_worse else 0)
 
