@@ -16,7 +16,7 @@ from connector.evaluation.statistics.measures import Run
 from connector.evaluation.trec import read_run
 from connector.extras import needs
 from connector.judging.defaults import DEPTH, SEED
-from connector.judging.grades import GradeLog
+from connector.judging.grades import POLL_S, GradeLog
 from connector.judging.pairs import Pair, read_pairs
 
 LOCK = ".folder.lock"
@@ -72,7 +72,7 @@ class JudgingFolder:
         """While no other command writes a file of the folder anew from what it has read of it. Raises DiskError."""
         with needs("judge", "judging"):
             from filelock import FileLock
-        lock = FileLock(self.path / LOCK, thread_local=False)
+        lock = FileLock(self.path / LOCK, thread_local=False, poll_interval=POLL_S)
         try:
             lock.acquire()
         except OSError as error:

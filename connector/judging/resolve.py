@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.errors import DiskError, SourceError
-from connector.judging.grades import SETTLED, Grade, GradeKind
+from connector.judging.folder import JudgingFolder
+from connector.judging.grades import SETTLED, Grade, GradeKind, GradeLog
 from connector.whole_file import write_whole
 
 BY_TRUST: tuple[GradeKind, ...] = ("person", "imported", "model", "clicks")
@@ -82,6 +83,16 @@ def resolve(grades: Iterable[Grade], kinds: Sequence[GradeKind] = BY_TRUST) -> R
     found = (_disagreement(*pair, by_pair[pair]) for pair in sorted(by_pair))
     disagreements = [disagreement for disagreement in found if disagreement]
     return Resolved(resolved, tuple(sorted(disagreements, key=lambda disagreement: -disagreement.spread)))
+
+
+def write_judgments(folder: JudgingFolder, log: GradeLog) -> Resolved:
+    """The judgments of all grades so far, where `connector eval` reads them; of several processes at once none puts
+    older ones in the place of newer. Raises as `write_qrels` does."""
+    with folder.alone():
+        resolved = resolve(log.read())
+        if resolved.grades:
+            write_qrels(folder.qrels_file, resolved.qrels)
+    return resolved
 
 
 def write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:

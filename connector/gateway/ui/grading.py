@@ -13,7 +13,7 @@ from connector.judging.page.rater import count_raters
 from connector.judging.queries.bands import SampledQuery
 from connector.judging.queries.fold import LoggedQuery, fold_key
 from connector.judging.queries.sample import write_queries
-from connector.judging.resolve import resolve, write_qrels
+from connector.judging.resolve import resolve, write_judgments
 
 GRADED_ON_PAGE = "search page"
 
@@ -48,7 +48,7 @@ class Grading:
                 query_id = query.query_id
                 write_queries(self.folder, [SampledQuery(query, "tail", 1.0)], add=True)
             self._log.append(Grade(query_id, doc_id, grade, by, about={"where": GRADED_ON_PAGE}))
-            write_qrels(self.folder.qrels_file, resolve(self._log.read()).qrels)
+            write_judgments(self.folder, self._log)
 
     def grades_of(self, text: str, by: str) -> Mapping[str, int]:
         """doc_id -> the grade that this person gave for the query."""

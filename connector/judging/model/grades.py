@@ -11,7 +11,7 @@ from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade
 from connector.judging.model.umbrela import PROMPT_HASH
 from connector.judging.pairs import Pair
-from connector.judging.resolve import resolve, write_qrels
+from connector.judging.resolve import write_judgments
 
 
 class ModelGrades:
@@ -40,5 +40,4 @@ class ModelGrades:
 
     def __exit__(self, *failed: object) -> None:
         """Raises DiskError."""
-        if resolved := resolve(self._log.read()).qrels:
-            write_qrels(self._folder.qrels_file, resolved)
+        write_judgments(self._folder, self._log)

@@ -17,7 +17,7 @@ from connector.judging.page.defaults import HOLD_S
 from connector.judging.page.pair_order import PairOrder, open_order
 from connector.judging.page.rater import count_raters
 from connector.judging.pairs import Pair, PairKey
-from connector.judging.resolve import Disagreement, Resolved, resolve, write_qrels
+from connector.judging.resolve import Disagreement, Resolved, resolve, write_judgments
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,7 @@ class Desk:
 
     def write_qrels(self) -> Resolved:
         """The judgments of all grades so far, where `connector eval` reads them. Raises DiskError."""
-        resolved = resolve(self.log.read())
-        if resolved.grades:
-            write_qrels(self.folder.qrels_file, resolved.qrels)
-        return resolved
+        return write_judgments(self.folder, self.log)
 
     def _check(self, key: PairKey, grade: int | None) -> None:
         if key not in self.pairs:

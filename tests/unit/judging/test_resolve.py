@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from connector.errors import DiskError, SourceError
 from connector.evaluation.files.judgments import read_judgments
+from connector.judging.folder import JudgingFolder
 from connector.judging.grades import SETTLED, Grade
-from connector.judging.resolve import resolve, write_qrels
+from connector.judging.resolve import resolve, write_judgments, write_qrels
 
 IDS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\t\r\n") | st.sampled_from('" '), min_size=1
@@ -109,3 +111,22 @@ def test_qrels_that_cannot_be_written_leave_the_old_ones(tmp_path: Path) -> None
 
     with pytest.raises(DiskError, match="the grades are kept"):
         write_qrels(tmp_path / "qrels" / "test.tsv", {"q": {"d": 1}})
+
+
+def test_of_two_who_judge_at_once_neither_takes_the_other_s_grade_out_of_the_judgments(tmp_path: Path) -> None:
+    folder = JudgingFolder(tmp_path)
+
+    def judge(rater: str) -> list[str]:
+        """The grades that were not in the judgments once they were kept."""
+        log, missing = folder.grades(), []
+        for at in range(100):
+            log.append(Grade(rater, f"d{at}", 1, rater))
+            write_judgments(folder, log)
+            kept = read_judgments(folder.qrels_file).qrels
+            missing += [] if f"d{at}" in kept.get(rater, {}) else [f"{rater}: d{at}"]
+        return missing
+
+    with ThreadPoolExecutor(2) as raters:
+        missing = [*raters.map(judge, ("anna", "ben"))]
+
+    assert missing == [[], []]

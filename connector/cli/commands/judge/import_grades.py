@@ -110,7 +110,7 @@ def import_grades(
     cuts = whose.parse_cuts()
     from connector.judging.folder import JudgingFolder
     from connector.judging.formats.importing import import_judged
-    from connector.judging.resolve import resolve, write_qrels
+    from connector.judging.resolve import write_judgments
 
     folder = JudgingFolder.make(into)
     if folder.qrels_file.resolve() not in [file.resolve() for file in files]:
@@ -127,8 +127,7 @@ def import_grades(
                 add_queries=whose.add_queries,
             )
         reports[name] = asdict(report) | {"format": format_name}
-    if qrels := resolve(folder.grades().read()).qrels:
-        write_qrels(folder.qrels_file, qrels)
+    write_judgments(folder, folder.grades())
     if as_json:
         print(json.dumps(reports, ensure_ascii=False))
     else:
