@@ -96,12 +96,12 @@ def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
     reader.join(60)
     ours, theirs = os.openpty()  # a device that root cannot replace by a file either
     write_whole(Path(os.ttyname(theirs)), "on the terminal")
-    shown = os.read(ours, 100)
+    output = os.read(ours, 100)
     os.close(ours)
     os.close(theirs)
 
     assert read == ["for whoever reads\n"]
-    assert shown == b"on the terminal"
+    assert output == b"on the terminal"
     assert pipe.is_fifo()
 
 

@@ -135,12 +135,12 @@ def test_a_device_begins_as_the_file_in_use_and_is_not_read(tmp_path: Path) -> N
     in_use.write_text("search:\n  k: 5\n")
     ours, theirs = os.openpty()
     written = rewrite(Path(os.ttyname(theirs)), {"search.k": 5, "search.depth": 50}, in_use=in_use, writes=True)
-    shown = os.read(ours, 1_000)
+    output = os.read(ours, 1_000)
     os.close(ours)
     os.close(theirs)
 
     assert written.values == {"search.depth": 50}
-    assert shown.split() == b"search: depth: 50 k: 5".split()
+    assert output.split() == b"search: depth: 50 k: 5".split()
 
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
