@@ -3,6 +3,7 @@ once."""
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import logging
@@ -110,6 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path += [path for path in forked_runs.added if path not in sys.path]
+    atexit.register(gc.unfreeze)  # a library says at the very end what of it is still held
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         keeping = ExitStack()
         keeping.enter_context(shared_engines())
@@ -146,10 +148,6 @@ def pytest_runtest_logfinish() -> None:
 
 def pytest_sessionfinish() -> None:
     drop_left()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # a library says at the end what of it is still held
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
