@@ -221,7 +221,8 @@ def _log_as_it_was() -> Iterator[None]:
         if type(handler) is logging.StreamHandler:  # pytest's own, of this part of the test, is of another type
             loggers[0].removeHandler(handler)
     for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+        if logger.level != level:  # to set one empties what each of all loggers has found out
+            logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)
