@@ -26,8 +26,11 @@ JAVA = 17
 POM = f"""<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version>
 <dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
 <version>{VERSION}</version></dependency></dependencies></project>"""
-# small, and quick to start
-JVM = ["-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+# small, and quick to start: the classes of a release need not be checked once more
+JVM = [
+    "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-BytecodeVerificationRemote",
+]  # fmt: skip
 PROPERTIES = """
 process.roles=broker,controller
 node.id=1
