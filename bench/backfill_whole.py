@@ -40,10 +40,10 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "servers")]
 from built_anew import compare, write_documents  # noqa: E402
 from checked_searches import CheckedSearches  # noqa: E402
 from killed_commands import LONGEST_S, KilledCommands, Stoppable  # noqa: E402
-from support.command import launching  # noqa: E402
-from support.plugins import installed  # noqa: E402
-from support.shop_writers import ShopWriter  # noqa: E402
-from support.word_plugin import install_word_plugin  # noqa: E402
+from support.indices.shop_writers import ShopWriter  # noqa: E402
+from support.programs.command import launching  # noqa: E402
+from support.programs.plugins import installed  # noqa: E402
+from support.programs.word_plugin import install_word_plugin  # noqa: E402
 
 from connector.backfilled import Backfilled  # noqa: E402
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from support.shop_writers import ShopWriter
+from support.indices.shop_writers import ShopWriter
 
 from connector.client import Connector
 from connector.errors import ConnectorError

@@ -27,7 +27,7 @@ from connector.schema import Fields, IndexSchema, PassageSettings
 from connector.settings.sections import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from support.backfills import DIMS, HNSW, WordEncoder, plan_for
+from support.indices.backfills import DIMS, HNSW, WordEncoder, plan_for
 
 TEXT = {"title": 1.0}
 ENCODER = WordEncoder()

@@ -44,8 +44,8 @@ from connector.wiring import open_cluster
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "servers")]
-from support.kafka import running_kafka  # noqa: E402
-from support.postgres import new_database, running_postgres  # noqa: E402
+from support.servers.kafka import running_kafka  # noqa: E402
+from support.servers.postgres import new_database, running_postgres  # noqa: E402
 
 LIMIT_S = 300
 LOOK_S = 0.01

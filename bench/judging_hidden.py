@@ -40,7 +40,7 @@ from connector.judging.trust.agreement import weighted_kappa
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.chat_server import chat_server
+from support.servers.chat_server import chat_server
 
 SEED = 13
 MODEL, PERSON = "stub", "person"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from support.command import Finished, Launcher, Running
+from support.programs.command import Finished, Launcher, Running
 
 LONGEST_S = 3_600.0  # of one run that nobody kills
 

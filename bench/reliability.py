@@ -41,8 +41,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "servers")]
 
 import engines  # noqa: E402
 from loopback_ports import free_port  # noqa: E402
-from support.command import Launcher, Running, launching  # noqa: E402
-from support.proxy import Fault, Proxy, Seen  # noqa: E402
+from support.programs.command import Launcher, Running, launching  # noqa: E402
+from support.servers.proxy import Fault, Proxy, Seen  # noqa: E402
 
 from connector.client import Connector  # noqa: E402
 from connector.errors import ConnectorError  # noqa: E402

@@ -10,7 +10,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.load import Clock, Process, SimulatedWorker
+from support.worker.load import Clock, Process, SimulatedWorker
 
 from connector.evaluation.statistics.latency import percentile
 

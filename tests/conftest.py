@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import forked_runs
-from support.command import TORCH, Launcher, launching
-from support.engine_pairs import in_pairs
+from support.indices.scratch import drop, drop_later, drop_left, is_engine, unique_name
+from support.indices.secured import Secured
+from support.models.remembering import RememberingEncoder
 from support.parts import wait_until
-from support.remembering import RememberingEncoder
-from support.running_engines import (
+from support.programs.command import TORCH, Launcher, launching
+from support.runs import forked_runs
+from support.runs.engine_pairs import in_pairs
+from support.servers.running_engines import (
     ENGINES,
     FOLDER,
     SECURED,
@@ -30,8 +32,6 @@ from support.running_engines import (
     keep_evidence,
     shared_engines,
 )
-from support.scratch import drop, drop_later, drop_left, is_engine, unique_name
-from support.secured import Secured
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster
@@ -332,7 +332,7 @@ async def index_name(store: ClusterSettings) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server."""
-    from support.postgres import running_postgres
+    from support.servers.postgres import running_postgres
 
     with running_postgres() as url:
         yield url
@@ -341,7 +341,7 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def database(postgres: str) -> Iterator[str]:
     """The URL of an empty database there."""
-    from support.postgres import new_database
+    from support.servers.postgres import new_database
 
     with new_database(postgres) as url:
         yield url

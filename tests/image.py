@@ -20,15 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.compose import Compose
-from support.containers import Containers, find_containers, make_base
+from support.programs.compose import Compose
+from support.programs.containers import Containers, find_containers, make_base
 
 ROOT = Path(__file__).parents[1]
 DOCKER, CORPUS, SERVERS = ROOT / "docker", ROOT / "examples" / "corpus", ROOT / "tests" / "servers"
 sys.path.insert(0, str(SERVERS))
 import engine_homes  # noqa: E402
 
-LOOK = ROOT / "tests" / "support" / "inside_image.py"
+LOOK = ROOT / "tests" / "support" / "programs" / "inside_image.py"
 NAME = "hybrid-search-connector"
 PROJECT = "connector-test-image"
 ENGINE, WORKER = "elasticsearch", "worker"  # services of compose.yaml

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.benches import Bench, write_slices
-from support.command import Launcher
+from support.programs.benches import Bench, write_slices
+from support.programs.command import Launcher
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.benches import BENCH, Bench
-from support.scratch import drop, engine_client
+from support.indices.scratch import drop, engine_client
+from support.programs.benches import BENCH, Bench
 
 from connector.settings.sections import ClusterSettings
 

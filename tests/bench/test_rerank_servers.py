@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
-from support.tiny_models import save_classifier
+from support.models.tiny_models import save_classifier
 from tokenizers import Tokenizer
 
 from connector.models.files import find_model

@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from support import tiny_models
-from support.benches import Bench
-from support.missing import skip_or_fail
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
+from support.models import tiny_models
+from support.programs.benches import Bench
+from support.runs.missing import skip_or_fail
 
 from connector.models.files import find_model
 from connector.settings.sections import ClusterSettings

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.proxy import Proxy, Seen
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
+from support.servers.proxy import Proxy, Seen
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
+from support.indices.scratch import drop, unique_name
 from support.parts import HashEncoder
-from support.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.ingest.job import _create, make_plan

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.effort import IS_SOAK
+from support.indices.scratch import drop, unique_name
 from support.parts import HashEncoder
-from support.scratch import drop, unique_name
+from support.runs.effort import IS_SOAK
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index

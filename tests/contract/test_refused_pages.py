@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.scratch import unique_name
+from support.indices.scratch import unique_name
 from support.searches import search
 
 from connector.clusters.connect import connect

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.scratch import filled_index
+from support.indices.scratch import filled_index
 
 from connector.clusters.protocol import Cluster, Index
 from connector.contract.synthetic import COUNT, PRICES, make_documents, schema

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.indices.scratch import drop, unique_name
 from support.parts import schema_of
-from support.scratch import drop, unique_name
 from support.searches import ENCODER, TEXTS, search
 
 from connector.clusters.connect import connect

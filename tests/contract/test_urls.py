@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.proxy import Proxy
+from support.servers.proxy import Proxy
 
 from connector.clusters.connect import connect
 from connector.errors import IndexMissing

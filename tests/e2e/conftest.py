@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from support.browser import Browser, Page, browsing, find_browser
-from support.command import environment
-from support.effort import IS_SOAK
-from support.missing import skip_or_fail
-from support.remembering import RememberingEncoder
-from support.slices import CORPUS, rows, write_slice
-from support.strace import addresses, watching
+from support.evaluation.slices import CORPUS, rows, write_slice
+from support.models.remembering import RememberingEncoder
+from support.programs.command import environment
+from support.programs.strace import addresses, watching
+from support.runs.effort import IS_SOAK
+from support.runs.missing import skip_or_fail
+from support.servers.browser import Browser, Page, browsing, find_browser
 
 from connector.models.encoder import Encoder
 from connector.types import Vector

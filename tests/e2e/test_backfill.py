@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.command import UNHURRIED, Launcher, flat
-from support.scratch import engine_client, unique_name
+from support.indices.scratch import engine_client, unique_name
+from support.programs.command import UNHURRIED, Launcher, flat
 
 from connector.settings.sections import ClusterSettings
 

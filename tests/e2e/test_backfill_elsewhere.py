@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.command import UNHURRIED, Finished, Launcher, flat
+from support.indices.scratch import engine_client, unique_name
 from support.parts import wait_until
-from support.scratch import engine_client, unique_name
+from support.programs.command import UNHURRIED, Finished, Launcher, flat
 
 from connector.settings.sections import ClusterSettings
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from support.command import UNHURRIED, Launcher, error_line, run
+from support.programs.command import UNHURRIED, Launcher, error_line, run
 
 from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from loopback_ports import free_port
-from support.scratch import drop
-from support.stack import Places, Service, Stack, read_services
+from support.indices.scratch import drop
+from support.programs.stack import Places, Service, Stack, read_services
 
 from connector.evaluation.files.datasets import read_collection
 from connector.models.cache import cache_folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.evaluation.files.datasets import Collection, read_collection

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command import environment
-from support.missing import skip_or_fail
+from support.programs.command import environment
+from support.runs.missing import skip_or_fail
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "cron" / "ingest.sh"
 STORE = {"CONNECTOR_CLUSTER_URL": "embedded:./store"}

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import Finished, Launcher, error_line
-from support.slices import queries_of, write_slice
+from support.evaluation.slices import queries_of, write_slice
+from support.programs.command import Finished, Launcher, error_line
 
 from connector.remote.process import WorkerProcess
 

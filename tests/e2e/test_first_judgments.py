@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.chat_server import chat_server
-from support.command import Finished, Launcher
-from support.pages import ROOT, commands
-from support.slices import CORPUS, queries_of, rows, write_slice
+from support.evaluation.slices import CORPUS, queries_of, rows, write_slice
+from support.programs.command import Finished, Launcher
+from support.repository.pages import ROOT, commands
+from support.servers.chat_server import chat_server
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade

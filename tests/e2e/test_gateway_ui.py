@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from support.axe import AxeMissing, axe_source, find_violations
-from support.browser import Page
-from support.gateway_api import api_settings, fill_with, running_api
-from support.missing import skip_or_fail
-from support.pages import ROOT
+from support.gateway.gateway_api import api_settings, fill_with, running_api
 from support.parts import OverlapScorer, serving
-from support.worker_app import wait_ready
+from support.repository.pages import ROOT
+from support.runs.missing import skip_or_fail
+from support.servers.axe import AxeMissing, axe_source, find_violations
+from support.servers.browser import Page
+from support.worker.worker_app import wait_ready
 
 from connector.gateway.ui.grading import Grading
 from connector.judging.folder import JudgingFolder

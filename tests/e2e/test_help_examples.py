@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from support.command import Launcher
+from support.programs.command import Launcher
 
 from connector.cli.app import app
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import UNHURRIED, Launcher, Running, catches, error_line, flat
+from support.programs.command import UNHURRIED, Launcher, Running, catches, error_line, flat
 
 from connector.ingest.rejects import RejectsFile
 

@@ -7,9 +7,9 @@ import signal
 import threading
 from pathlib import Path
 
-from support.chat_server import chat_server
-from support.command import Launcher
-from support.judging_folders import make_judging_folder
+from support.evaluation.judging_folders import make_judging_folder
+from support.programs.command import Launcher
+from support.servers.chat_server import chat_server
 
 ANSWERED = 6  # before the endpoint lets the others wait
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import Finished, Launcher, flat
-from support.slices import queries_of, write_slice
+from support.evaluation.slices import queries_of, write_slice
+from support.programs.command import Finished, Launcher, flat
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade

@@ -15,12 +15,12 @@ import httpx
 import pytest
 from fastapi.responses import HTMLResponse
 from loopback_ports import free_port
-from support.axe import AxeMissing, axe_source, find_violations
-from support.browser import Browser, Page
-from support.command import Launcher, Running
-from support.judging import Judge, hidden, make_folder, make_plain_folder
-from support.missing import skip_or_fail
+from support.evaluation.judging import Judge, hidden, make_folder, make_plain_folder
 from support.parts import serving, wait_until
+from support.programs.command import Launcher, Running
+from support.runs.missing import skip_or_fail
+from support.servers.axe import AxeMissing, axe_source, find_violations
+from support.servers.browser import Browser, Page
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import Grade, GradeLog

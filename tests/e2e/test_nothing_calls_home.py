@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support.command import environment
-from support.missing import skip_or_fail
-from support.strace import addresses, leaves_the_host, watching
+from support.programs.command import environment
+from support.programs.strace import addresses, leaves_the_host, watching
+from support.runs.missing import skip_or_fail
 
 from connector.no_telemetry import SWITCHES
 

@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 
 import pytest
-from support.browser import Page
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
+from support.servers.browser import Page
 
 from connector.evaluation.report.figures import build_figures
 from connector.evaluation.report.html import write_html

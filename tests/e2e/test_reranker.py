@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.command import UNHURRIED, Launcher
-from support.hub_models import predict, save_bert, save_ettin
+from support.models.hub_models import predict, save_bert, save_ettin
+from support.programs.command import UNHURRIED, Launcher
 
 from connector.remote.process import WorkerProcess
 

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.command import catches, environment
-from support.effort import IS_SOAK
+from support.programs.command import catches, environment
+from support.runs.effort import IS_SOAK
 
 SIGNALS = [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
 WORKED_S = (0.0, 0.1, 0.3, 0.6, 1.0, 2.0)

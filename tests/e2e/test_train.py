@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.command import Launcher, Running, error_line
-from support.pages import ROOT
-from support.slices import rows, write_slice
+from support.evaluation.slices import rows, write_slice
+from support.programs.command import Launcher, Running, error_line
+from support.repository.pages import ROOT
 
 from connector.training.options import Workplace
 
-TINY_MODELS = ROOT / "tests" / "support" / "tiny_models.py"
+TINY_MODELS = ROOT / "tests" / "support" / "models" / "tiny_models.py"
 CHARS = 100  # of a document, so that it is one passage
 QUERIES = 28
 WAIT_S = 200

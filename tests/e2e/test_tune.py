@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import tiny_models
-from support.command import UNHURRIED, Launcher, error_line
-from support.slices import queries_of, write_slice
+from support.evaluation.slices import queries_of, write_slice
+from support.models import tiny_models
+from support.programs.command import UNHURRIED, Launcher, error_line
 
 from connector.remote.process import WorkerProcess, running_worker
 

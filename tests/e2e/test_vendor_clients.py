@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.command import UNHURRIED, Launcher
+from support.programs.command import UNHURRIED, Launcher
 
 from connector.remote.process import WorkerProcess
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from engine_security import make_certificates
 from loopback_ports import free_port
-from support.command import Launcher, Running
+from support.programs.command import Launcher, Running
 
 from connector.errors import ModelError, WorkerError
 from connector.headers import FRESH

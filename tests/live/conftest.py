@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from support.somebody import Somebody
+from support.indices.somebody import Somebody
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster

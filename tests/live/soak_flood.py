@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder, plan_for
-from support.besides import MAPPING, TEXT, cluster_of, make_beside, put_all
+from support.indices.backfills import WordEncoder, plan_for
+from support.indices.besides import MAPPING, TEXT, cluster_of, make_beside, put_all
+from support.indices.somebody import Somebody
 from support.parts import wait_until
-from support.running_engines import SERVERS, SHORT_LIVED
-from support.somebody import Somebody
+from support.servers.running_engines import SERVERS, SHORT_LIVED
 
 from connector.backfill.beside.filling import BesideJob
 from connector.backfill.fields import put_fields

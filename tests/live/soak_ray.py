@@ -14,12 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import environment
-from support.effort import tries
-from support.patience import PATIENCE_S
-from support.ray_cluster import RayNodes, appeared, ray_nodes, ray_settings
-from support.ray_indices import COUNT, assert_one_account, contents, engine, fill_index, make_index, sources, write_rows
-from support.scratch import drop, engine_client, unique_name
+from support.indices.scratch import drop, engine_client, unique_name
+from support.ingest.ray_indices import (
+    COUNT,
+    assert_one_account,
+    contents,
+    engine,
+    fill_index,
+    make_index,
+    sources,
+    write_rows,
+)
+from support.programs.command import environment
+from support.runs.effort import tries
+from support.runs.patience import PATIENCE_S
+from support.servers.ray_cluster import RayNodes, appeared, ray_nodes, ray_settings
 
 from connector.backfilled import AddedNames
 from connector.clusters.rest import RestCluster

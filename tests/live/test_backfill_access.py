@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder, plan_for
-from support.scratch import unique_name
-from support.secured import Secured
+from support.indices.backfills import WORDS, WordEncoder, plan_for
+from support.indices.scratch import unique_name
+from support.indices.secured import Secured
 
 from connector.backfill.beside.filling import BesideCounts, BesideJob
 from connector.backfill.beside.plan import open_beside, plan_beside

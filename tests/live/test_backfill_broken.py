@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.backfills import BrokenEncoder, WordEncoder, plan_for
-from support.somebody import TEXT, Somebody
+from support.indices.backfills import BrokenEncoder, WordEncoder, plan_for
+from support.indices.somebody import TEXT, Somebody
 
 from connector.backfill import scan
 from connector.backfill.encoding import NO_NUMBER

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import Launcher
-from support.effort import IS_SOAK, tries
+from support.indices.shop_writers import PAUSE_S, ShopWriter
+from support.indices.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
+from support.indices.somebody import Somebody
 from support.parts import until
-from support.proxy import Fault, Proxy, Seen
-from support.shop_writers import PAUSE_S, ShopWriter
-from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
-from support.somebody import Somebody
+from support.programs.command import Launcher
+from support.runs.effort import IS_SOAK, tries
+from support.servers.proxy import Fault, Proxy, Seen
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.in_place.job import BackfillJob
@@ -30,7 +30,7 @@ from connector.types import Passage
 
 KILLS = tries(3)  # many more, of every command, on every engine: make bench-backfill-whole
 WRITES, PASSAGES = (10_000, 100_000) if IS_SOAK else (150, 500)  # of each writer; that searches show
-PROGRAM = Path(__file__).parents[1] / "support" / "backfill_program.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "indices" / "backfill_program.py"
 
 
 async def backfill(cluster: RestCluster, plan: BackfillPlan, folder: Path, **options: Any) -> BackfillReport:

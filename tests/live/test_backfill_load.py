@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder, plan_for
-from support.somebody import TEXT, Somebody
+from support.indices.backfills import WordEncoder, plan_for
+from support.indices.somebody import TEXT, Somebody
 
 from connector.backfill.pace.throttle import WritePace
 from connector.backfill.pace.watch import LoadBounds, watch_load

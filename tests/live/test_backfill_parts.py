@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder, build_updates, plan_for
-from support.besides import cluster_of
-from support.somebody import TEXT, Somebody
+from support.indices.backfills import WordEncoder, build_updates, plan_for
+from support.indices.besides import cluster_of
+from support.indices.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, read_index_mapping, take_meta_out
 from connector.backfill.in_place.job import BackfillJob

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from support.backfills import WORDS, WordEncoder, plan_for
+from support.indices.backfills import WORDS, WordEncoder, plan_for
+from support.indices.scratch import unique_name
+from support.indices.somebody import TEXT, Somebody
 from support.parts import schema_of
-from support.scratch import unique_name
-from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import put_fields
 from connector.backfill.planning.plan import BackfillWish, plan_backfill, probe_indices

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder, fill_index, plan_for
-from support.shop_writers import ShopWriter
-from support.somebody import TEXT, Somebody
+from support.indices.backfills import WordEncoder, fill_index, plan_for
+from support.indices.shop_writers import ShopWriter
+from support.indices.somebody import TEXT, Somebody
 
 from connector.backfill.fields import read_index_mapping
 from connector.backfill.undo import UndoJob, UndoReport, has_ours, plan_undo

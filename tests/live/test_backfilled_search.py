@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from support.backfills import WORDS, WordEncoder, fill_index, plan_for
+from support.gateway.running_gateway import answering_gateway
+from support.indices.backfills import WORDS, WordEncoder, fill_index, plan_for
+from support.indices.somebody import TEXT, Somebody, settings_of
 from support.parts import OverlapScorer, serving
-from support.running_gateway import answering_gateway
-from support.somebody import TEXT, Somebody, settings_of
-from support.worker_app import wait_ready
+from support.worker.worker_app import wait_ready
 
 from connector.backfilled import AddedNames
 from connector.clusters.protocol import ForeignFields

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.scratch import is_engine
+from support.indices.scratch import is_engine
 
 from connector.client import Connector
 from connector.clusters.connect import connect

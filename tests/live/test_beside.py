@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.backfills import WordEncoder, plan_for
-from support.besides import MAPPING, bulk, cluster_of, fill_beside, make_beside, put_all
-from support.followed_shops import AwayAtFirst
-from support.running_gateway import answering_gateway
-from support.somebody import Somebody
+from support.gateway.running_gateway import answering_gateway
+from support.indices.backfills import WordEncoder, plan_for
+from support.indices.besides import MAPPING, bulk, cluster_of, fill_beside, make_beside, put_all
+from support.indices.followed_shops import AwayAtFirst
+from support.indices.somebody import Somebody
 
 from connector.backfill.beside.documents import ReadDocument, build_document
 from connector.backfill.beside.filling import BesideCounts, BesideJob

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.backfills import WORDS, BrokenEncoder, WordEncoder
-from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
-from support.somebody import TEXT, Somebody
+from support.indices.backfills import WORDS, BrokenEncoder, WordEncoder
+from support.indices.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.indices.somebody import TEXT, Somebody
 
 from connector.backfill.beside.plan import BesidePlan, open_beside, plan_beside, text_fields_of
 from connector.backfill.encoding import NO_NUMBER

@@ -10,10 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.effort import IS_SOAK
-from support.scratch import drop, unique_name
-from support.secured import Secured
-from support.two_departments import (
+from support.indices.scratch import drop, unique_name
+from support.indices.secured import Secured
+from support.indices.two_departments import (
     COUNTS,
     FOREIGN,
     MARKS,
@@ -26,6 +25,7 @@ from support.two_departments import (
     fill,
     watching,
 )
+from support.runs.effort import IS_SOAK
 
 from connector.clusters.connect import connect
 from connector.clusters.reading import hidden_hits

@@ -9,10 +9,10 @@ from typing import Any
 
 import elasticsearch
 import pytest
-from support.environments import other_client, run_python
-from support.pages import ROOT
+from support.programs.environments import other_client, run_python
+from support.repository.pages import ROOT
 
-TRIAL = ROOT / "tests" / "support" / "client_trial.py"
+TRIAL = ROOT / "tests" / "support" / "programs" / "client_trial.py"
 
 
 @pytest.mark.live

@@ -21,9 +21,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.proxy import Fault, Proxy, Seen
-from support.scratch import drop, unique_name, write_documents
-from support.withheld import withheld_s
+from support.indices.scratch import drop, unique_name, write_documents
+from support.runs.withheld import withheld_s
+from support.servers.proxy import Fault, Proxy, Seen
 
 from connector.clusters.connect import connect
 from connector.clusters.protocol import Cluster, Index

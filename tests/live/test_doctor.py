@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support.command import Launcher
-from support.doctoring import COUNT, OF_THE_CLUSTER, fill, look, not_ok, statuses
-from support.http_server import QuietHandler, listening
+from support.indices.doctoring import COUNT, OF_THE_CLUSTER, fill, look, not_ok, statuses
+from support.indices.scratch import drop, unique_name
 from support.parts import serving
-from support.proxy import Proxy
-from support.scratch import drop, unique_name
+from support.programs.command import Launcher
+from support.servers.http_server import QuietHandler, listening
+from support.servers.proxy import Proxy
 
 from connector.doctor import checkup
 from connector.models.encoder import Encoder

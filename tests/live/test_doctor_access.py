@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.command import Launcher
-from support.doctoring import OF_THE_CLUSTER, fill, look, not_ok, statuses
-from support.scratch import drop, unique_name
-from support.secured import Secured
+from support.indices.doctoring import OF_THE_CLUSTER, fill, look, not_ok, statuses
+from support.indices.scratch import drop, unique_name
+from support.indices.secured import Secured
+from support.programs.command import Launcher
 
 from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings

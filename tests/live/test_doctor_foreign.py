@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.doctoring import look, not_ok, write
-from support.scratch import engine_client, unique_name
+from support.indices.doctoring import look, not_ok, write
+from support.indices.scratch import engine_client, unique_name
 
 from connector.models.encoder import Encoder
 from connector.settings.sections import ClusterSettings

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from support.doctoring import COUNT, FIELDS, fill, look, not_ok, statuses, write
-from support.scratch import drop, engine_client, unique_name
+from support.indices.doctoring import COUNT, FIELDS, fill, look, not_ok, statuses, write
+from support.indices.scratch import drop, engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.indices.mapping import build_index

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder
-from support.besides import MAPPING, SETTINGS, TEXT, cluster_of, make_beside, put_all
+from support.indices.backfills import WORDS, WordEncoder
+from support.indices.besides import MAPPING, SETTINGS, TEXT, cluster_of, make_beside, put_all
+from support.indices.scratch import unique_name
+from support.indices.somebody import Somebody
 from support.parts import wait_until
-from support.scratch import unique_name
-from support.somebody import Somebody
 
 from connector.backfill.beside.filling import BesideJob
 from connector.backfill.into.copying import IntoJob

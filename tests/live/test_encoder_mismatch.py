@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.errors import EncoderMismatch

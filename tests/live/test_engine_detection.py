@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from support.proxy import Proxy
+from support.servers.proxy import Proxy
 
 from connector.clusters.connect import connect, detect_engine
 from connector.errors import AccessDenied, ClusterError, ClusterUnavailable, SettingsError

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from support.scratch import unique_name
+from support.indices.scratch import unique_name
 
 from connector.clusters.clients import Client
 from connector.clusters.connect import connect

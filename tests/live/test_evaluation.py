@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import Launcher
-from support.scratch import drop, unique_name
-from support.slices import rows, write_slice
+from support.evaluation.slices import rows, write_slice
+from support.indices.scratch import drop, unique_name
+from support.programs.command import Launcher
 
 from connector.remote.process import WorkerProcess
 from connector.settings.sections import ClusterSettings

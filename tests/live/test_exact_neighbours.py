@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.schemas import MADE
-from support.scratch import drop, engine_client, unique_name
+from support.indices.schemas import MADE
+from support.indices.scratch import drop, engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.dialect import build_filter

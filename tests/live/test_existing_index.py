@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.running_gateway import is_of_opensearch
-from support.scratch import engine_client, unique_name
+from support.gateway.running_gateway import is_of_opensearch
+from support.indices.scratch import engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.errors import FilterError, SettingsError

@@ -12,10 +12,10 @@ from typing import Any
 import engines
 import httpx
 import pytest
-from support.effort import IS_SOAK
-from support.proxy import Fault, Proxy, Seen
-from support.running_engines import SHORT_LIVED
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
+from support.runs.effort import IS_SOAK
+from support.servers.proxy import Fault, Proxy, Seen
+from support.servers.running_engines import SHORT_LIVED
 
 from connector.client import Connector
 from connector.clusters.connect import connect

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import LONGER as NEW
-from support.backfills import plan_for
-from support.besides import cluster_of, make_beside
-from support.followed_shops import encoders_of, followed_of, settings_of, small_shop
-from support.shops import ENCODER, SMALL
-from support.somebody import TEXT, Somebody
+from support.indices.backfills import LONGER as NEW
+from support.indices.backfills import plan_for
+from support.indices.besides import cluster_of, make_beside
+from support.indices.followed_shops import encoders_of, followed_of, settings_of, small_shop
+from support.indices.shops import ENCODER, SMALL
+from support.indices.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping
 from connector.backfill.in_place.job import BackfillJob

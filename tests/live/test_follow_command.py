@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.command import UNHURRIED, Launcher, Running
-from support.somebody import TEXT, Somebody
+from support.indices.somebody import TEXT, Somebody
+from support.programs.command import UNHURRIED, Launcher, Running
 
 from connector.clusters.connect import connect
 from connector.settings.sections import ClusterSettings

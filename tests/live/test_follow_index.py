@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WordEncoder
-from support.besides import bulk, put_all
-from support.effort import tries
-from support.followed_shops import AwayAtFirst, followed_of, small_shop
+from support.indices.backfills import WordEncoder
+from support.indices.besides import bulk, put_all
+from support.indices.followed_shops import AwayAtFirst, followed_of, small_shop
+from support.indices.scratch import unique_name
+from support.indices.shop_writers import ShopWriter
+from support.indices.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
+from support.indices.somebody import Somebody
 from support.parts import until
-from support.scratch import unique_name
-from support.shop_writers import ShopWriter
-from support.shops import DOCUMENTS, ENCODER, SMALL, check_index, open_shop, read_all
-from support.somebody import Somebody
+from support.runs.effort import tries
 
 from connector.backfill import scan
 from connector.backfill.fields import BackfillPlan, put_fields, put_meta, read_index_mapping

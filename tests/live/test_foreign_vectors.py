@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.indices.somebody import TEXT, Somebody
 from support.parts import ids
-from support.somebody import TEXT, Somebody
 
 from connector.clusters.protocol import Index
 from connector.doctor.checkup import open_cluster_checks

@@ -8,10 +8,18 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from support.gateway.running_gateway import (
+    ENCODER,
+    JSON,
+    NDJSON,
+    PRODUCTS,
+    answering_gateway,
+    filled_shop,
+    gateway_settings,
+)
+from support.indices.scratch import engine_client
 from support.parts import wait_until
-from support.proxy import Proxy
-from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
-from support.scratch import engine_client
+from support.servers.proxy import Proxy
 
 from connector.gateway.ordering import site
 from connector.settings.sections import ClusterSettings

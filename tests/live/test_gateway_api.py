@@ -7,11 +7,11 @@ import re
 
 import httpx
 import pytest
-from support.gateway_api import open_with_hashes, running_api
+from support.gateway.gateway_api import open_with_hashes, running_api
+from support.gateway.running_gateway import JSON, filled_shop
+from support.indices.scratch import engine_client, unique_name
+from support.indices.secured import Secured
 from support.parts import wait_until
-from support.running_gateway import JSON, filled_shop
-from support.scratch import engine_client, unique_name
-from support.secured import Secured
 
 from connector.search.as_json import response_as_json
 from connector.settings.sections import ClusterSettings, Settings

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from support.running_gateway import ENCODER, JSON, answering_gateway
-from support.scratch import unique_name
-from support.secured import Secured
+from support.gateway.running_gateway import ENCODER, JSON, answering_gateway
+from support.indices.scratch import unique_name
+from support.indices.secured import Secured
 
 from connector.settings.sections import ClusterSettings, Settings
 

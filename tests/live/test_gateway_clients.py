@@ -17,10 +17,10 @@ import httpx
 import pytest
 from filelock import FileLock
 from opensearchpy import AsyncOpenSearch, OpenSearch
-from support.command import Launcher
-from support.environments import TRUSTED, kept_folder, other_client, run_python, run_uv
-from support.pages import ROOT
-from support.running_gateway import ENCODER, PRODUCTS, answering_gateway, filled_shop, gateway_settings
+from support.gateway.running_gateway import ENCODER, PRODUCTS, answering_gateway, filled_shop, gateway_settings
+from support.programs.command import Launcher
+from support.programs.environments import TRUSTED, kept_folder, other_client, run_python, run_uv
+from support.repository.pages import ROOT
 
 from connector.settings.sections import ClusterSettings
 

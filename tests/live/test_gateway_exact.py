@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from support.gateways import WAIT_S, read_reply, running_gateway
-from support.scratch import unique_name
+from support.gateway.gateways import WAIT_S, read_reply, running_gateway
+from support.indices.scratch import unique_name
 
 from connector.settings.sections import ClusterSettings
 

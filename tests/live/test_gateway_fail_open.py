@@ -8,9 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.parts import OverlapScorer, serving
-from support.proxy import Proxy
-from support.running_gateway import (
+from support.gateway.running_gateway import (
     DIMS,
     ENCODER,
     JSON,
@@ -21,8 +19,10 @@ from support.running_gateway import (
     filled_shop,
     gateway_settings,
 )
-from support.scratch import engine_client
-from support.worker_app import wait_ready
+from support.indices.scratch import engine_client
+from support.parts import OverlapScorer, serving
+from support.servers.proxy import Proxy
+from support.worker.worker_app import wait_ready
 
 from connector.settings.sections import ClusterSettings, WorkerSettings
 from connector.worker.app import create_app

@@ -14,9 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.parts import HashEncoder, OverlapScorer, serving, wait_until
-from support.proxy import Fault, Proxy, Seen
-from support.running_gateway import (
+from support.gateway.running_gateway import (
     DIMS,
     ENCODER,
     JSON,
@@ -26,7 +24,9 @@ from support.running_gateway import (
     filled_shop,
     gateway_settings,
 )
-from support.worker_app import wait_ready
+from support.parts import HashEncoder, OverlapScorer, serving, wait_until
+from support.servers.proxy import Fault, Proxy, Seen
+from support.worker.worker_app import wait_ready
 
 from connector.gateway.answering.fitting import FIRST
 from connector.models.encoder import Encoder

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from support.gateway.running_gateway import JSON, answering_gateway
+from support.indices.scratch import filled_index, index_documents
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving
-from support.running_gateway import JSON, answering_gateway
-from support.scratch import filled_index, index_documents
-from support.worker_app import wait_ready
+from support.worker.worker_app import wait_ready
 
 from connector.settings.sections import ClusterSettings, Settings, WorkerSettings
 from connector.types import Document

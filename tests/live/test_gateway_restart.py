@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import engines
 import httpx
 import pytest
-from support.effort import IS_SOAK
+from support.gateway.running_gateway import ENCODER, JSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
 from support.parts import wait_until
-from support.proxy import Proxy
-from support.running_engines import SHORT_LIVED
-from support.running_gateway import ENCODER, JSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
+from support.runs.effort import IS_SOAK
+from support.servers.proxy import Proxy
+from support.servers.running_engines import SHORT_LIVED
 
 from connector.settings.sections import ClusterSettings
 

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from support.gateway.running_gateway import (
+    ENCODER,
+    JSON,
+    NDJSON,
+    PRODUCTS,
+    answering_gateway,
+    filled_shop,
+    gateway_settings,
+)
+from support.indices.scratch import engine_client
 from support.parts import OverlapScorer, serving
-from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
-from support.scratch import engine_client
-from support.worker_app import wait_ready
+from support.worker.worker_app import wait_ready
 
 from connector.settings.sections import ClusterSettings, WorkerSettings
 from connector.worker.app import create_app

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.running_gateway import ENCODER, JSON, NDJSON, PRODUCTS, answering_gateway, filled_shop, gateway_settings
+from support.gateway.running_gateway import (
+    ENCODER,
+    JSON,
+    NDJSON,
+    PRODUCTS,
+    answering_gateway,
+    filled_shop,
+    gateway_settings,
+)
 
 from connector.clusters.connect import connect
 from connector.gateway.ordering.site import settings_for

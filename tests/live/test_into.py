@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, BrokenEncoder, WordEncoder
-from support.besides import MAPPING, SETTINGS, TEXT, bulk, cluster_of, put_all
-from support.scratch import unique_name
-from support.somebody import Somebody
+from support.indices.backfills import WORDS, BrokenEncoder, WordEncoder
+from support.indices.besides import MAPPING, SETTINGS, TEXT, bulk, cluster_of, put_all
+from support.indices.scratch import unique_name
+from support.indices.somebody import Somebody
 
 from connector.backfill.encoding import NO_NUMBER
 from connector.backfill.into.copies import Original

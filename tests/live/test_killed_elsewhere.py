@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder
-from support.besides import MAPPING, SETTINGS, TEXT, cluster_of, make_beside, put_all
-from support.effort import tries
-from support.scratch import unique_name
-from support.somebody import Somebody
+from support.indices.backfills import WORDS, WordEncoder
+from support.indices.besides import MAPPING, SETTINGS, TEXT, cluster_of, make_beside, put_all
+from support.indices.scratch import unique_name
+from support.indices.somebody import Somebody
+from support.runs.effort import tries
 
 from connector.backfill.beside.filling import BesideCounts, BesideJob, BesideReport
 from connector.backfill.into.copying import IntoJob

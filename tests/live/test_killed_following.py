@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from support.command import Launcher, Running
-from support.effort import tries
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
+from support.programs.command import Launcher, Running
+from support.runs.effort import tries
 
 from connector.settings.sections import ClusterSettings
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from support.command import Launcher, Running
-from support.effort import IS_SOAK, tries
-from support.proxy import Proxy, Seen
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
+from support.programs.command import Launcher, Running
+from support.runs.effort import IS_SOAK, tries
+from support.servers.proxy import Proxy, Seen
 
 from connector.clusters.connect import connect
 from connector.ingest import job

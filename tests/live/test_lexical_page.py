@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.scratch import ask_engine, filled_index
+from support.indices.scratch import ask_engine, filled_index
 
 from connector.clusters.protocol import Cluster, Index
 from connector.contract.synthetic import make_documents, schema

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
 from typer.testing import CliRunner
 
 from connector.cli.app import app

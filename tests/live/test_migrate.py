@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backfills import LONGER as NEW
-from support.backfills import WORDS, WordEncoder, fill_index, plan_for
-from support.shops import SMALL, read_all
-from support.somebody import TEXT, Somebody, settings_of
+from support.indices.backfills import LONGER as NEW
+from support.indices.backfills import WORDS, WordEncoder, fill_index, plan_for
+from support.indices.shops import SMALL, read_all
+from support.indices.somebody import TEXT, Somebody, settings_of
 
 from connector.backfill.fields import put_fields, put_meta, read_index_mapping
 from connector.backfill.in_place.job import BackfillJob

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.command import UNHURRIED, Launcher, flat
-from support.somebody import TEXT, Somebody
+from support.indices.somebody import TEXT, Somebody
+from support.programs.command import UNHURRIED, Launcher, flat
 
 from connector.clusters.connect import connect
 from connector.models.places.find import find_here

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.command import Launcher, error_line
-from support.scratch import drop, unique_name
-from support.secured import Secured
-from support.secured_jobs import assert_no_secret, ingest, variables, write_source
+from support.indices.scratch import drop, unique_name
+from support.indices.secured import Secured
+from support.indices.secured_jobs import assert_no_secret, ingest, variables, write_source
+from support.programs.command import Launcher, error_line
 
 from connector.clusters.connect import connect
 from connector.errors import AccessDenied

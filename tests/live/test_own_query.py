@@ -10,8 +10,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.effort import IS_SOAK
-from support.scratch import unique_name
+from support.indices.scratch import unique_name
+from support.runs.effort import IS_SOAK
 
 from connector.clusters.dialect import build_filter
 from connector.own_query.read import read_own_query

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.running_gateway import COLOURS, ENCODER, JSON, NDJSON, NOUNS, is_of_opensearch, vector_field
-from support.scratch import engine_client, unique_name
+from support.gateway.running_gateway import COLOURS, ENCODER, JSON, NDJSON, NOUNS, is_of_opensearch, vector_field
+from support.indices.scratch import engine_client, unique_name
 
 from connector.clusters.connect import connect
 from connector.errors import QueryError

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.running_engines import RunningEngines
-from support.scratch import unique_name
+from support.indices.scratch import unique_name
+from support.servers.running_engines import RunningEngines
 
 from connector.evaluation.statistics.measures import measure
 from connector.judging.folder import JudgingFolder

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from ray._common.usage import usage_lib
-from support.ray_cluster import RayNodes, ray_nodes, ray_settings
-from support.ray_indices import (
+from support.indices.scratch import drop, unique_name
+from support.ingest.ray_indices import (
     COUNT,
     assert_one_account,
     contents,
@@ -22,7 +22,7 @@ from support.ray_indices import (
     vectors_of,
     write_rows,
 )
-from support.scratch import drop, unique_name
+from support.servers.ray_cluster import RayNodes, ray_nodes, ray_settings
 
 from connector.backfill.scan import find_work
 from connector.errors import RayUnavailable, SettingsError, SourceError

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from engine_security import make_certificates
-from support.command import Launcher, error_line
-from support.proxy import Proxy
-from support.secured import Secured
-from support.secured_jobs import assert_no_secret, variables
+from support.indices.secured import Secured
+from support.indices.secured_jobs import assert_no_secret, variables
+from support.programs.command import Launcher, error_line
+from support.servers.proxy import Proxy
 
 from connector.clusters.connect import connect
 from connector.errors import AccessDenied, ConnectorError, SettingsError, TlsError

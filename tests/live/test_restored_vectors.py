@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.backfills import WORDS, WordEncoder
-from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.indices.backfills import WORDS, WordEncoder
+from support.indices.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.indices.scratch import unique_name
+from support.indices.shops import SMALL
+from support.indices.somebody import TEXT, Somebody
 from support.parts import until
-from support.scratch import unique_name
-from support.shops import SMALL
-from support.somebody import TEXT, Somebody
 
 from connector.backfill.fields import BackfillPlan, put_fields
 from connector.backfill.in_place.job import BackfillJob

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.scratch import ask_engine, engine_client, unique_name
+from support.indices.scratch import ask_engine, engine_client, unique_name
 from support.searches import search
 
 from connector.clusters.protocol import Cluster, ForeignFields, Index

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from support.indices.schemas import MADE
+from support.indices.scratch import drop, unique_name
+from support.indices.secured import Secured
 from support.parts import HashEncoder
-from support.schemas import MADE
-from support.scratch import drop, unique_name
-from support.secured import Secured
 
 from connector.clusters.connect import connect
 from connector.contract.synthetic import DIMS, ENCODER, make_document

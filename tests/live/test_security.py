@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import UNHURRIED, Finished, Launcher
-from support.proxy import Proxy
-from support.scratch import drop, unique_name
-from support.secured import Secured
-from support.secured_jobs import assert_no_secret, ingest, settings_of, variables, write_source
+from support.indices.scratch import drop, unique_name
+from support.indices.secured import Secured
+from support.indices.secured_jobs import assert_no_secret, ingest, settings_of, variables, write_source
+from support.programs.command import UNHURRIED, Finished, Launcher
+from support.servers.proxy import Proxy
 
 from connector.client import Connector
 from connector.clusters.clients import service_credentials

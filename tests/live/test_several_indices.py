@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.indices.scratch import unique_name
+from support.indices.somebody import TEXT, Somebody
 from support.parts import OverlapScorer, ids, serving
-from support.scratch import unique_name
-from support.somebody import TEXT, Somebody
 
 from connector.clusters.protocol import Index, SearchableIndex
 from connector.contract.synthetic import make_documents, schema

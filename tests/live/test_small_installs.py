@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.environments import link_packages, run_python
-from support.pages import ROOT
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
+from support.programs.environments import link_packages, run_python
+from support.repository.pages import ROOT
 
 from connector.ingest.job import run_job
 from connector.remote.process import WorkerProcess
 from connector.settings.load import load_settings
 from connector.settings.sections import ClusterSettings
 
-SCRIPT = ROOT / "tests" / "support" / "small_install.py"
+SCRIPT = ROOT / "tests" / "support" / "programs" / "small_install.py"
 ROWS = [
     {"_id": "a", "title": "Deal registration", "text": "A registered deal lasts 90 days."},
     {"_id": "b", "title": "Cold rooms", "text": "A cold room is checked twice a day."},

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.scratch import drop, unique_name
+from support.indices.scratch import drop, unique_name
 
 from connector.clusters.connect import connect
 from connector.clusters.indices.mapping import build_index

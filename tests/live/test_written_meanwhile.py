@@ -8,12 +8,12 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from support.backfills import WORDS, WordEncoder
-from support.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.indices.backfills import WORDS, WordEncoder
+from support.indices.besides import SETTINGS, cluster_of, fill_beside, make_beside
+from support.indices.scratch import unique_name
+from support.indices.shop_writers import PAUSE_S, ShopWriter
+from support.indices.somebody import TEXT, Somebody
 from support.parts import until
-from support.scratch import unique_name
-from support.shop_writers import PAUSE_S, ShopWriter
-from support.somebody import TEXT, Somebody
 
 from connector.backfill.into.copying import IntoJob
 from connector.backfill.into.plan import create_new, plan_into

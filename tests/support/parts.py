@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import uvicorn
-from support.schemas import MADE
+from support.indices.schemas import MADE
 
 from connector.listening import bind
 from connector.models.cross_encoder import CrossEncoderPlan

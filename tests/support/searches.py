@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from support.parts import HashEncoder
-from support.patience import PATIENCE_S
+from support.runs.patience import PATIENCE_S
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.rerankers.worker import WorkerClient

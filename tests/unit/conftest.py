@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.effort import IS_SOAK, tries
-from support.tiny_models import save_classifier, tiny_config
+from support.models.tiny_models import save_classifier, tiny_config
+from support.runs.effort import IS_SOAK, tries
 
 from connector.models.files import find_model
 from connector.models.late_interaction import LateInteractionScorer

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from support.pages import ROOT
-from support.syntax import CODE, PROGRAMS, TESTS, name_of, nodes
+from support.repository.pages import ROOT
+from support.repository.syntax import CODE, PROGRAMS, TESTS, name_of, nodes
 
 from connector.settings.load import setting_names
 from connector.settings.sections import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.backfills import WORDS
+from support.indices.backfills import WORDS
 
 from connector.backfilled import META_KEY, AddedNames, Backfilled, find_added, read_added_names, without_ours
 from connector.errors import SettingsError

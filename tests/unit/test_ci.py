@@ -11,7 +11,7 @@ import pytest
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema.validators import validator_for
 from ruamel.yaml import YAML
-from support.pages import ROOT
+from support.repository.pages import ROOT
 
 SCRIPT = ROOT / ".ci" / "run"
 WORKFLOW = YAML(typ="safe").load(ROOT / ".github/workflows/release.yml")  # YAML 1.2, as GitHub's: `on` is no true

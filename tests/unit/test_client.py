@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.parts import HashEncoder, schema_of, wait_until
-from support.patience import PATIENCE_S
+from support.runs.patience import PATIENCE_S
 
 from connector import (
     Connector,

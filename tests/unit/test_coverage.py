@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.pages import ROOT
+from support.repository.pages import ROOT
 
 IN_A_CHILD = "import connector.text; os._exit(0)"
 WAYS = {

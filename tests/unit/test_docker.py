@@ -14,10 +14,10 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from dockerfile_parse import DockerfileParser
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
-from support.pages import ROOT
-from support.project import PROJECT, refuse_unknown_flags
-from support.running_engines import ENGINES
-from support.stack import DOCKER, read_image, read_services
+from support.programs.stack import DOCKER, read_image, read_services
+from support.repository.pages import ROOT
+from support.repository.project import PROJECT, refuse_unknown_flags
+from support.servers.running_engines import ENGINES
 
 from connector.settings.load import load_settings
 from connector.settings.sections import IngestSettings

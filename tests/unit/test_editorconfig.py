@@ -8,7 +8,7 @@ from configparser import ConfigParser
 from fnmatch import fnmatch
 
 import pytest
-from support.pages import ROOT
+from support.repository.pages import ROOT
 
 EDITORCONFIG = ConfigParser()
 EDITORCONFIG.read_string("[about]\n" + (ROOT / ".editorconfig").read_text())

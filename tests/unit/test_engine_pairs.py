@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from support.engine_pairs import PAIRS, meets
-from support.running_engines import ENGINES
+from support.runs.engine_pairs import PAIRS, meets
+from support.servers.running_engines import ENGINES
 
 TESTS = [f"tests/live/test_a.py::test_of_{number}" for number in range(200)]
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from support.parts import OverlapScorer, serving
-from support.running_engines import EVIDENCE, keep_evidence
+from support.servers.running_engines import EVIDENCE, keep_evidence
 
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app

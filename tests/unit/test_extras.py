@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from support.syntax import nodes
+from support.repository.syntax import nodes
 
 from connector.errors import MissingExtra
 from connector.extras import EXTRAS, MODULES, needs, require

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import forked_runs
-from support.pages import ROOT
+from support.repository.pages import ROOT
+from support.runs import forked_runs
 
 SERVE = """
 import socket, sys
@@ -22,7 +22,7 @@ with socket.socket(fileno=int(sys.argv[1])) as listener:
 """
 CONFTEST = """
 from pathlib import Path
-from support import forked_runs
+from support.runs import forked_runs
 def pytest_xdist_setupnodes(config, specs):
     specs[0].python, imported = forked_runs.fork_from(config.invocation_params.args, Path.cwd())
     config.add_cleanup(imported.communicate)

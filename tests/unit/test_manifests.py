@@ -12,9 +12,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from support.pages import ROOT
-from support.project import PROJECT, refuse_unknown_flags
-from support.stack import read_image
+from support.programs.stack import read_image
+from support.repository.pages import ROOT
+from support.repository.project import PROJECT, refuse_unknown_flags
 
 from connector.cli.commands.ingest import ingest
 from connector.gateway.app import OWN

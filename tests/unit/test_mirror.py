@@ -8,7 +8,7 @@ import subprocess
 import tomllib
 
 from conftest import GROUP_OF
-from support.pages import ROOT
+from support.repository.pages import ROOT
 
 PACKAGE, UNIT = ROOT / "connector", ROOT / "tests" / "unit"
 # folders of the package without one here, and where their tests are

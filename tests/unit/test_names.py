@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from jinja2 import Environment
 from jinja2 import nodes as template_nodes
-from support.pages import ROOT
-from support.syntax import CODE, PROGRAMS, TESTS, name_of, nodes
+from support.repository.pages import ROOT
+from support.repository.syntax import CODE, PROGRAMS, TESTS, name_of, nodes
 
 TEMPLATES = sorted((ROOT / "connector").rglob("*.jinja"))
 # words that say nothing of what a variable holds, and nouns that this field does not use

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from support.pages import PAGES, ROOT, Line, blocks, commands, inline_code, lines_of, split_commands
+from support.repository.pages import PAGES, ROOT, Line, blocks, commands, inline_code, lines_of, split_commands
 
 from connector.cli.app import app
 from connector.evaluation.pipelines import read_pipelines

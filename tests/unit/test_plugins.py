@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.effort import IS_SOAK
-from support.pages import ROOT
-from support.plugins import installed, write_package, write_page
+from support.programs.plugins import installed, write_package, write_page
+from support.repository.pages import ROOT
+from support.runs.effort import IS_SOAK
 
 from connector.clusters.connect import connect
 from connector.doctor.plugin_checks import judge_plugins

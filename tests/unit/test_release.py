@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 from release import changelog_problems, read_version
-from support.pages import ROOT
+from support.repository.pages import ROOT
 
 UNRELEASED = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- A fault.\n"
 RELEASED = "# Changelog\n\n## [0.2.0] - 2026-11-29\n\n### Added\n\n- A thing.\n\n## [0.1.0] - 2026-10-01\n"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from support.pages import ROOT
-from support.syntax import nodes
+from support.repository.pages import ROOT
+from support.repository.syntax import nodes
 
 PACKAGE = ROOT / "connector"
 TOP = {"__init__", "__main__"}  # what a user imports and calls

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.schemas import MADE
+from support.indices.schemas import MADE
 
 from connector.errors import SettingsError
 from connector.schema import EncoderFingerprint, Fields, IndexSchema, PassageSettings, VectorSettings

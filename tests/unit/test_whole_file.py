@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.other_user import as_other_user
+from support.programs.other_user import as_other_user
 
 from connector.whole_file import check_writable, write_whole
 

@@ -7,8 +7,8 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pytest
-from support.pages import ROOT
-from support.syntax import nodes
+from support.repository.pages import ROOT
+from support.repository.syntax import nodes
 
 ANY = frozenset({"Exception", "BaseException"})
 # what a slip in our code raises; RecursionError is not among them: it is what json raises of a text that is nested too

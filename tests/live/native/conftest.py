@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from support.native import ARTICLES, FOREIGN, fill, remove, settings_for
-from support.scratch import drop, engine_client, unique_name
+from support.indices.native import ARTICLES, FOREIGN, fill, remove, settings_for
+from support.indices.scratch import drop, engine_client, unique_name
 
 from connector.models.encoder import Encoder
 from connector.remote.process import WorkerProcess

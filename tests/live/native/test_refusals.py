@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.native import FOREIGN, ON_3, ON_OURS, fill, install, remove, settings_for, show, states
-from support.scratch import drop, engine_client, unique_name
+from support.indices.native import FOREIGN, ON_3, ON_OURS, fill, install, remove, settings_for, show, states
+from support.indices.scratch import drop, engine_client, unique_name
 
 from connector.errors import ClusterError, SettingsError
 from connector.models.encoder import Encoder

@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from support.command import Finished, Launcher
-from support.native import (
+from support.indices.native import (
     ARTICLES,
     ON_3,
     ON_OURS,
@@ -28,9 +27,10 @@ from support.native import (
     show,
     states,
 )
+from support.indices.scratch import engine_client
 from support.parts import serving
-from support.scratch import engine_client
-from support.worker_app import wait_ready
+from support.programs.command import Finished, Launcher
+from support.worker.worker_app import wait_ready
 
 from connector.errors import ClusterError
 from connector.lexical import LexicalQuery

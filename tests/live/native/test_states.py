@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from support.native import ON_3, ON_OURS, elsewhere, install, refresh, remove, show, states
+from support.indices.native import ON_3, ON_OURS, elsewhere, install, refresh, remove, show, states
+from support.indices.scratch import engine_client, unique_name
 from support.parts import wait_until
-from support.scratch import engine_client, unique_name
 
 from connector.errors import ClusterError
 from connector.native.plan import Installed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.backfills import WORDS
+from support.indices.backfills import WORDS
 
 from connector.backfill.migrating import IndexBackfills, choose_to_switch
 from connector.backfilled import AddedNames, Backfilled, switch_to_other, without_other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.backfills import HNSW, WORDS
+from support.indices.backfills import HNSW, WORDS
 
 from connector.backfill.fields import BackfillPlan
 from connector.backfill.other_nested import OtherNested, read_others

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from support.command import Launcher
-from support.plugins import write_package
+from support.programs.command import Launcher
+from support.programs.plugins import write_package
 
 HINT = "CONNECTOR_LOG_LEVEL=debug shows the traceback"
 

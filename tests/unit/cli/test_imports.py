@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command import Launcher, environment
+from support.programs.command import Launcher, environment
 
 MODULES = 785  # 777 today, 180 of them ours; numpy, pydantic, rich and LanceDB have a third of them
 # of the packages that are not Python's own

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.two_schemas import FLAT, MANAGED
+from support.indices.two_schemas import FLAT, MANAGED
 
 from connector.clusters.dialect import build_filter, with_stored_ids
 from connector.clusters.elasticsearch import ElasticsearchDialect

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.http_server import QuietHandler, listening
+from support.servers.http_server import QuietHandler, listening
 
 from connector.doctor.checkup import examine
 from connector.settings.load import load

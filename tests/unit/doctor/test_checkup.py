@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.schemas import MADE
+from support.indices.schemas import MADE
 
 from connector.clusters.indices.mapping import build_index
 from connector.clusters.protocol import Engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.plugins import installed, write_page
+from support.programs.plugins import installed, write_page
 
 from connector.doctor.checkup import examine
 from connector.doctor.findings import Finding

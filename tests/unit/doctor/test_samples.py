@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.indices.schemas import MADE
 from support.parts import HashEncoder, schema_of
-from support.schemas import MADE
 
 from connector.doctor.samples import Sample, compare_vectors, judge_texts, judge_vectors
 from connector.layout import Layout, TextPlace

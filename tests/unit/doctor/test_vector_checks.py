@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.indices.schemas import VECTORS
 from support.parts import HashEncoder, schema_of
-from support.schemas import VECTORS
 
 from connector.clusters.indices.vector_choices import read_choices
 from connector.clusters.protocol import Engine

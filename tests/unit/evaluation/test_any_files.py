@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.effort import tries
-from support.evaluations import ranked
+from support.evaluation.evaluations import ranked
+from support.runs.effort import tries
 
 from connector.errors import SourceError
 from connector.evaluation.files.datasets import read_collection

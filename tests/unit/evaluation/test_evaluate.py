@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.evaluations import FACTS, MEASURES, answer, collection, evaluation, ranked
+from support.evaluation.evaluations import FACTS, MEASURES, answer, collection, evaluation, ranked
 from support.parts import HashEncoder, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
 
 from connector.errors import SettingsError
 from connector.evaluation.evaluate import Evaluation

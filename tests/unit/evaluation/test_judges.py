@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
 
 from connector.cli.console import results
 from connector.cli.tables.judges import judges_table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.evaluations import collection
+from support.evaluation.evaluations import collection
 from support.parts import HashEncoder, OverlapScorer, schema_of, serving, wait_until
 
 from connector.clusters.embedded.cluster import EmbeddedCluster

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.evaluations import answer, ranked
+from support.evaluation.evaluations import answer, ranked
 
 from connector.errors import SettingsError
 from connector.evaluation.pipelines import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
 
 from connector.evaluation.report.figures import build_figures
 from connector.evaluation.rules import effect_of_rules

@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 import pytest
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
 
 from connector.evaluation.report.figures import build_figures
 from connector.evaluation.report.html import build_html

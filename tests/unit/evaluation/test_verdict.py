@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
 
 from connector.evaluation.report.figures import build_figures
 

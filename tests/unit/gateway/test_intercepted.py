@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from support.gateways import OK, WAIT_S, ByteEngine, RunningGateway, running_gateway
+from support.gateway.gateways import OK, WAIT_S, ByteEngine, RunningGateway, running_gateway
 from support.parts import wait_until
 
 from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, NotIntercepted, Upstream

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from support.command import environment
-from support.gateways import OK, SMALL, WAIT_S, ByteEngine, ask_port, read_reply, running_gateway
+from support.gateway.gateways import OK, SMALL, WAIT_S, ByteEngine, ask_port, read_reply, running_gateway
 from support.parts import wait_until
+from support.programs.command import environment
 
 from connector.errors import SettingsError
 from connector.gateway.serve import node_urls, serve

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.ingest_jobs import FIELDS, IngestJobs
+from support.ingest.ingest_jobs import FIELDS, IngestJobs
 from support.parts import HashEncoder, schema_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.ingest_jobs import IngestJobs, Rows, adds_up, docs
+from support.ingest.ingest_jobs import IngestJobs, Rows, adds_up, docs
 from support.parts import HashEncoder
 
 from connector.errors import DiskError, ModelError

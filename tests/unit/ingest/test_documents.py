@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ingest.rows import row
 from support.parts import HashEncoder, document, schema_of
-from support.rows import row
 
 from connector.errors import DocumentError
 from connector.ingest.documents import MAX_ID_BYTES, content_hash, to_document

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.effort import tries
 from support.parts import HashEncoder, document, schema_of
+from support.runs.effort import tries
 
 from connector.cutting import cut_spans
 from connector.ingest.passages import SPECIAL_TOKENS, cut

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.effort import tries
-from support.ingest_jobs import FIELDS, SETTINGS, IngestJobs, Rows, Unsteady, adds_up, docs
+from support.ingest.ingest_jobs import FIELDS, SETTINGS, IngestJobs, Rows, Unsteady, adds_up, docs
 from support.parts import HashEncoder, schema_of
+from support.runs.effort import tries
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.ingest.encoding import STEP_PASSAGES

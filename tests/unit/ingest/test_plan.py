@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.rows import row
+from support.ingest.rows import row
 
 from connector.errors import SettingsError, SourceError
 from connector.ingest.plan import MAX_FIELDS, Plan, describe_existing, empty_columns, plan_fields

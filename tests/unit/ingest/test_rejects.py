@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.rows import row
+from support.ingest.rows import row
 
 from connector.errors import DiskError, SettingsError
 from connector.ingest.rejects import RejectsFile, reject_line

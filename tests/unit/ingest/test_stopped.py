@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from support.ingest_jobs import SETTINGS, IngestJobs, Unsteady, adds_up, docs
+from support.ingest.ingest_jobs import SETTINGS, IngestJobs, Unsteady, adds_up, docs
 from support.parts import HashEncoder
 
 from connector.errors import ClusterUnavailable

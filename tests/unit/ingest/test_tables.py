@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.effort import tries
 from support.parts import HashEncoder
+from support.runs.effort import tries
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.ingest.job import make_plan

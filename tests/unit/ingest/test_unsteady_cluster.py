@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from support.ingest_jobs import SETTINGS, IngestJobs, Unsteady, adds_up, docs
+from support.ingest.ingest_jobs import SETTINGS, IngestJobs, Unsteady, adds_up, docs
 
 from connector.errors import ClusterError, ClusterUnavailable
 from connector.settings.sections import IngestSettings

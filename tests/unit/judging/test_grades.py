@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support.other_user import as_other_user
+from support.programs.other_user import as_other_user
 
 from connector.errors import DiskError, SourceError
 from connector.judging.grades import LOCK, Grade, GradeLog, standing

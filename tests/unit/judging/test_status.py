@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import flat
-from support.evaluations import ranked
+from support.evaluation.evaluations import ranked
+from support.programs.command import flat
 
 from connector.cli.tables.status import print_status
 from connector.errors import SettingsError

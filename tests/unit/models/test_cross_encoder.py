@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.tiny_models import save_classifier
+from support.models.tiny_models import save_classifier
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderScorer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.hub_models import (
+from support.models.hub_models import (
     FAMILIES,
     IDENTITY,
     SIGMOID,

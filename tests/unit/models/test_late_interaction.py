@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.effort import tries
+from support.runs.effort import tries
 
 from connector.errors import ModelError
 from connector.models.late_interaction import FLOOR_SHARE, LateInteractionScorer, max_sims, spread

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from support.schemas import MADE
+from support.indices.schemas import MADE
 
 from connector.errors import SettingsError
 from connector.layout import Layout, VectorField

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
+from support.indices.schemas import MADE
 from support.parts import OverlapScorer, serving, wait_until
-from support.schemas import MADE
 
 from connector.clusters.elasticsearch_client import ElasticsearchClient
 from connector.errors import ClusterError, SettingsError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from support.answering import Answering
 from support.parts import serving
+from support.servers.answering import Answering
 
 from connector.rerankers.worker import WorkerClient
 

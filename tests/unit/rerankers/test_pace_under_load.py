@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from support.load import Clock, Outcome, Process, SimulatedWorker
+from support.worker.load import Clock, Outcome, Process, SimulatedWorker
 
 from connector.evaluation.statistics.latency import percentile
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.answering import Answering
-from support.effort import tries
 from support.parts import OverlapScorer, serving, wait_until
+from support.runs.effort import tries
+from support.servers.answering import Answering
 
 from connector.errors import WorkerError
 from connector.rerankers.protocol import RerankerInfo

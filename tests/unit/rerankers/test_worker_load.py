@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.answering import Answering
 from support.parts import OverlapScorer, serving, wait_until
-from support.patience import PATIENCE_S
+from support.runs.patience import PATIENCE_S
+from support.servers.answering import Answering
 
 from connector.errors import WorkerUnavailable
 from connector.models.cross_encoder import CrossEncoderPlan

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.syntax import nodes
+from support.repository.syntax import nodes
 
 import connector.search
 

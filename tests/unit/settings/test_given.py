@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.other_user import as_other_user
+from support.programs.other_user import as_other_user
 
 from connector.errors import SettingsError
 from connector.settings.given import GivenValue, Unusable, read_secret

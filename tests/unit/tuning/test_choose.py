@@ -9,7 +9,7 @@ from functools import cache
 from itertools import chain
 
 import pytest
-from support.evaluations import collection, evaluation
+from support.evaluation.evaluations import collection, evaluation
 from support.parts import passage
 
 from connector.cli.tables.tuning import _best

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.parts import Gate, OverlapScorer, serving
-from support.worker_app import SETTINGS, wait_ready
+from support.worker.worker_app import SETTINGS, wait_ready
 
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.parts import OverlapScorer, serving
-from support.worker_app import LIST, wait_ready
+from support.worker.worker_app import LIST, wait_ready
 
 from connector.errors import SettingsError, WorkerError
 from connector.rerankers.worker import WorkerClient

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from support.parts import Gate, OverlapScorer, serving, wait_until
-from support.worker_app import COHERE, LIST, PASSAGES, SETTINGS, TEI, message, post, rerank, wait_ready
+from support.worker.worker_app import COHERE, LIST, PASSAGES, SETTINGS, TEI, message, post, rerank, wait_ready
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderScorer

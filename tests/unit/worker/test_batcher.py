@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.batching import MANY, Noting, batching, enter, entered, score
 from support.parts import Gate, OverlapScorer
+from support.worker.batching import MANY, Noting, batching, enter, entered, score
 
 from connector.errors import ModelError
 from connector.models.cross_encoder import CrossEncoderPlan

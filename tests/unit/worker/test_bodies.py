@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.worker_app import COHERE, LIST, PASSAGES, TEI, message, post, rerank
+from support.worker.worker_app import COHERE, LIST, PASSAGES, TEI, message, post, rerank
 
 from connector.worker.bodies import GzipUnpacker
 

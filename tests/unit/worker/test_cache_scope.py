@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.parts import serving
-from support.worker_app import wait_ready
+from support.worker.worker_app import wait_ready
 
 from connector.credentials import Credentials
 from connector.models.late_interaction import LateInteractionScorer

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from support.batching import batching, score
 from support.parts import OverlapScorer, wait_until
+from support.worker.batching import batching, score
 
 from connector.models.cross_encoder import CrossEncoderPlan
 from connector.worker.batcher import Closed

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 from support.parts import Gate, OverlapScorer, wait_until
-from support.worker_app import COHERE, TEI, message, post, rerank, wait_ready
+from support.worker.worker_app import COHERE, TEI, message, post, rerank, wait_ready
 
 from connector.listening import bind
 from connector.readiness import ReadyFile, read_state

@@ -12,9 +12,9 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.documented import assert_documented
-from support.effort import tries
+from support.gateway.documented import assert_documented
 from support.parts import OverlapScorer, serving, wait_until
+from support.runs.effort import tries
 
 from connector.models.encoder import LocalEncoder
 from connector.settings.sections import WorkerSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from support.worker_app import TEI
+from support.worker.worker_app import TEI
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from support.parts import OverlapScorer, serving, wait_until
-from support.worker_app import COHERE, PASSAGES, TEI, message, rerank, wait_ready
+from support.worker.worker_app import COHERE, PASSAGES, TEI, message, rerank, wait_ready
 
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app

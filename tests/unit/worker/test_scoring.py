@@ -6,8 +6,8 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.batching import MANY, Noting, batching, score
 from support.parts import OverlapScorer
+from support.worker.batching import MANY, Noting, batching, score
 
 from connector.models.scorer import Scores
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.collector import Collector, collecting
 from support.parts import OverlapScorer, serving, wait_until
+from support.servers.collector import Collector, collecting
 
 from connector.settings.sections import WorkerSettings
 from connector.worker.app import create_app

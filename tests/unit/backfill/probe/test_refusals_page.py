@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from support.pages import ROOT
+from support.repository.pages import ROOT
 
 from connector.backfill.probe.block_rules import BLOCKS
 from connector.backfill.probe.privilege_rules import WITHOUT

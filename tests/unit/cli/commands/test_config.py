@@ -10,9 +10,9 @@ from itertools import cycle, product
 from pathlib import Path
 
 import pytest
-from support.command import Finished, Launcher
-from support.effort import IS_SOAK
-from support.http_server import QuietHandler, listening
+from support.programs.command import Finished, Launcher
+from support.runs.effort import IS_SOAK
+from support.servers.http_server import QuietHandler, listening
 
 from connector.settings.file import build_file
 from connector.settings.load import load_settings, setting_paths

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.command import TIMEOUT_S, environment, flat
+from support.programs.command import TIMEOUT_S, environment, flat
 from typer.testing import CliRunner
 
 from connector.cli.app import app

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.file_server import serving_files
-from support.tiny_jar import make_jar
+from support.models.tiny_jar import make_jar
+from support.servers.file_server import serving_files
 from typer.testing import CliRunner
 
 from connector.cli.commands.model import model_app

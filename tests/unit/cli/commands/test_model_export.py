@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command import flat
+from support.programs.command import flat
 from typer.testing import CliRunner, Result
 
 from connector.cli.commands.model import model_app

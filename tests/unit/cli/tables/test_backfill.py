@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.command import flat
+from support.programs.command import flat
 
 from connector.backfill.beside.filling import BesideCounts, BesideReport
 from connector.backfill.elsewhere import ElsewhereReport

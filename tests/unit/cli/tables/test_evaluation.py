@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.command import flat
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
+from support.programs.command import flat
 
 from connector.cli.tables.evaluation import print_evaluation
 from connector.evaluation.report.figures import build_figures

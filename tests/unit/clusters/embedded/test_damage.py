@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.other_user import as_other_user
 from support.parts import HashEncoder, ids, schema_of
+from support.programs.other_user import as_other_user
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import TERMS_SUFFIX, EmbeddedIndex

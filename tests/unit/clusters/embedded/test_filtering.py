@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.effort import tries
-from support.embedded_documents import ENCODER, METADATA, NASTY, indexed, schema
+from support.indices.embedded_documents import ENCODER, METADATA, NASTY, indexed, schema
 from support.parts import ids
+from support.runs.effort import tries
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.embedded_documents import ENCODER, METADATA, NASTY, indexed, schema
-from support.schemas import VECTORS
+from support.indices.embedded_documents import ENCODER, METADATA, NASTY, indexed, schema
+from support.indices.schemas import VECTORS
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from support.command import Launcher
 from support.parts import wait_until
+from support.programs.command import Launcher
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.write_lock import WriteLock

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.indices.schemas import VECTORS
 from support.parts import HashEncoder, schema_of
-from support.schemas import VECTORS
 
 from connector.clusters.indices.mapping import build_index, fill
 from connector.clusters.indices.vector_choices import read_choices, read_template

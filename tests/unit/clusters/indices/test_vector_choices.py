@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.indices.schemas import VECTORS
 from support.parts import HashEncoder, schema_of
-from support.schemas import VECTORS
 
 from connector.clusters.indices.mapping import build_vector_field
 from connector.clusters.indices.vector_choices import check_needs, choose, read_choices, resolve

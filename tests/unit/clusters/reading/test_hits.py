@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.indices.two_schemas import FLAT, MANAGED
 from support.parts import HashEncoder, ids, schema_of
-from support.two_schemas import FLAT, MANAGED
 
 from connector.clusters.dialect import magnify
 from connector.clusters.elasticsearch import ElasticsearchDialect

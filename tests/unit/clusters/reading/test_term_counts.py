@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.indices.two_schemas import MANAGED
 from support.parts import HashEncoder, schema_of
-from support.two_schemas import MANAGED
 
 from connector.clusters.reading.term_counts import (
     build_term_statistics,

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.two_schemas import MANAGED
+from support.indices.two_schemas import MANAGED
 
 from connector.clusters.original_text import to_original
 from connector.clusters.writing.bulk import build_bulk, build_removal, build_source, read_outcomes, split_chunks

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.evaluations import collection, ranked
+from support.evaluation.evaluations import collection, ranked
 
 from connector.errors import SourceError
 from connector.evaluation.files.datasets import Collection, read_collection

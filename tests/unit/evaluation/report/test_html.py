@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from markupsafe import Markup
-from support.evaluations import collection, evaluation, ranked
+from support.evaluation.evaluations import collection, evaluation, ranked
 
 from connector.evaluation.report.figures import build_figures
 from connector.evaluation.report.html import build_html

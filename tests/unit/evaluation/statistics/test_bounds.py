@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.evaluations import ranked
+from support.evaluation.evaluations import ranked
 
 from connector.evaluation.statistics.bounds import Case, Extremes, bounds_of
 from connector.evaluation.statistics.measures import measure

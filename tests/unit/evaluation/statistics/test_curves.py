@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from support.evaluations import ranked
+from support.evaluation.evaluations import ranked
 
 from connector.evaluation.statistics.curves import frontier, knee, recall_curve, recall_cutoffs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.gateway_api import fill
+from support.gateway.gateway_api import fill
 
 
 @pytest.fixture(scope="module")

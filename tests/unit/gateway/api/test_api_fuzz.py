@@ -12,9 +12,9 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.documented import ANSWERED, assert_documented
-from support.effort import tries
-from support.gateway_api import api_settings, fill, running_api
+from support.gateway.documented import ANSWERED, assert_documented
+from support.gateway.gateway_api import api_settings, fill, running_api
+from support.runs.effort import tries
 
 from connector.gateway.api.app import create_api
 from connector.gateway.api.searching import SearchJson

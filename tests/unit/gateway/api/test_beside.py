@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.gateway_api import api_settings, fill
-from support.gateways import ByteEngine
+from support.gateway.gateway_api import api_settings, fill
+from support.gateway.gateways import ByteEngine
 from support.parts import HashEncoder, OverlapScorer, running_in_thread, serving, wait_until
-from support.worker_app import SETTINGS, wait_ready
+from support.worker.worker_app import SETTINGS, wait_ready
 
 from connector.client import Connector
 from connector.gateway import serve

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway_api import api_settings, fill, running_api
-from support.gateways import ByteEngine
+from support.gateway.gateway_api import api_settings, fill, running_api
+from support.gateway.gateways import ByteEngine
 from support.parts import until, wait_until
 
 from connector.errors import ClusterUnavailable, SettingsError

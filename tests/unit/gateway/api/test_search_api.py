@@ -12,10 +12,10 @@ from typing import Any, get_type_hints
 
 import httpx
 import pytest
-from support.gateway_api import api_settings, fill, fill_with, open_with_hashes, running_api
-from support.gateways import ByteEngine, read_reply
+from support.gateway.gateway_api import api_settings, fill, fill_with, open_with_hashes, running_api
+from support.gateway.gateways import ByteEngine, read_reply
 from support.parts import OverlapScorer, serving
-from support.worker_app import SETTINGS, wait_ready
+from support.worker.worker_app import SETTINGS, wait_ready
 
 from connector import errors
 from connector.client import SearchOptions

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.collector import collecting
-from support.gateway_api import api_settings, running_api
-from support.gateways import ByteEngine, running_gateway
+from support.gateway.gateway_api import api_settings, running_api
+from support.gateway.gateways import ByteEngine, running_gateway
 from support.parts import OverlapScorer, serving, wait_until
-from support.worker_app import SETTINGS, wait_ready
+from support.servers.collector import collecting
+from support.worker.worker_app import SETTINGS, wait_ready
 
 from connector.clusters.elasticsearch_client import ElasticsearchClient
 from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, NotIntercepted, Upstream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.gateways import ByteEngine, RunningGateway, running_gateway
+from support.gateway.gateways import ByteEngine, RunningGateway, running_gateway
 
 
 @pytest.fixture

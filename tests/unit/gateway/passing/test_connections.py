@@ -6,9 +6,9 @@ import socket
 import threading
 
 import pytest
-from support.gateways import HOST, OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
-from support.held_back import one_connection
+from support.gateway.gateways import HOST, OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
 from support.parts import wait_until
+from support.servers.held_back import one_connection
 
 
 @pytest.mark.parametrize("body", [b"", b"hello"])

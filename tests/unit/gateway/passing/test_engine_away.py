@@ -8,7 +8,7 @@ import threading
 import orjson
 import pytest
 from loopback_ports import held_port
-from support.gateways import (
+from support.gateway.gateways import (
     HOST,
     OK,
     SMALL,
@@ -19,8 +19,8 @@ from support.gateways import (
     read_request,
     running_gateway,
 )
-from support.held_back import LARGE, one_connection, send_until_held_back
 from support.parts import wait_until
+from support.servers.held_back import LARGE, one_connection, send_until_held_back
 
 from connector.gateway.passing import nodes
 

@@ -8,7 +8,7 @@ import re
 import httptools
 from hypothesis import given
 from hypothesis import strategies as st
-from support.gateways import ByteEngine, RunningGateway
+from support.gateway.gateways import ByteEngine, RunningGateway
 
 TOKEN = st.text("!#$%&'*+-.^_`|~abcXYZ019", min_size=1, max_size=12).map(str.encode)
 VALUE = st.binary(max_size=30).filter(lambda value: not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value))

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.gateways import OK, SMALL, ByteEngine, RunningGateway, running_gateway
-from support.kept import count_held, kept_after
+from support.gateway.gateways import OK, SMALL, ByteEngine, RunningGateway, running_gateway
 from support.parts import wait_until
+from support.programs.kept import count_held, kept_after
 
 from connector.gateway.exchange import BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.passing.caller_connection import CallerConnection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from support.gateways import HOST, OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
+from support.gateway.gateways import HOST, OK, SMALL, WAIT_S, ByteEngine, RunningGateway, read_reply, running_gateway
 
 
 def test_target_and_headers_go_on_as_they_came(gateway: RunningGateway, engine: ByteEngine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from support.gateways import HOST, SMALL, ByteEngine, RunningGateway, read_reply
+from support.gateway.gateways import HOST, SMALL, ByteEngine, RunningGateway, read_reply
 
 POST = b"POST /i/_doc HTTP/1.1\r\n" + HOST
 

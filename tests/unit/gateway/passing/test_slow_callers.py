@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack, suppress
 
 import pytest
-from support.gateways import (
+from support.gateway.gateways import (
     HOST,
     OK,
     SMALL,
@@ -18,7 +18,7 @@ from support.gateways import (
     read_request,
     running_gateway,
 )
-from support.held_back import LARGE, one_connection, send_until_held_back
+from support.servers.held_back import LARGE, one_connection, send_until_held_back
 
 from connector.gateway.exchange import BufferedRequest, Interception, NotIntercepted, Upstream
 from connector.gateway.passing import caller_connection

@@ -19,8 +19,8 @@ import pytest
 import yaml
 from engine_security import make_certificates
 from loopback_ports import held_port
-from support.gateways import OK, SMALL, WAIT_S, ByteEngine, RunningGateway, ask_port, running_gateway
-from support.missing import skip_or_fail
+from support.gateway.gateways import OK, SMALL, WAIT_S, ByteEngine, RunningGateway, ask_port, running_gateway
+from support.runs.missing import skip_or_fail
 
 from connector.errors import SettingsError
 from connector.gateway.exchange import BufferedReply, BufferedRequest, Interception, Upstream

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from support.gateway_api import api_settings, fill, fill_with, running_api
+from support.gateway.gateway_api import api_settings, fill, fill_with, running_api
 
 from connector.errors import ClusterError
 from connector.judging.folder import JudgingFolder

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.following import store_of
+from support.ingest.following import store_of
 
 from connector.clusters.embedded.index import EmbeddedIndex
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.following import IMPATIENT, QUICK, FailingIndex, Following, following, store_of
+from support.ingest.following import IMPATIENT, QUICK, FailingIndex, Following, following, store_of
 
 from connector.clusters.embedded.cluster import EmbeddedCluster
 from connector.clusters.embedded.index import EmbeddedIndex

@@ -16,9 +16,9 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.cimpl import NewTopic
 from loopback_ports import held_port
-from support.following import IMPATIENT, FailingIndex, following, store_of
-from support.kafka import running_kafka
+from support.ingest.following import IMPATIENT, FailingIndex, following, store_of
 from support.parts import until
+from support.servers.kafka import running_kafka
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import SourceError

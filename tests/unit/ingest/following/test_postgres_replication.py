@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.following import IMPATIENT, SETTINGS, FailingIndex, Following, following
+from support.ingest.following import IMPATIENT, SETTINGS, FailingIndex, Following, following
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import SourceError

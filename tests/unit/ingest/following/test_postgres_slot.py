@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.following import LIMIT_S, Following, following, store_of
+from support.ingest.following import LIMIT_S, Following, following, store_of
 
 from connector.errors import SourceError
 from connector.ingest.following.opening import drop_followed, open_followed

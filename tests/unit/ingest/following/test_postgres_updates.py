@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from support.following import following
+from support.ingest.following import following
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.errors import SourceError

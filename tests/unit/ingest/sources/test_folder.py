@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.rows import read, values, write
+from support.ingest.rows import read, values, write
 
 from connector.errors import SourceError
 from connector.ingest.job import make_plan

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.rows import read, values, write
+from support.ingest.rows import read, values, write
 
 from connector.errors import SourceError
 from connector.ingest.sources import open_source

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.rows import read, values, write
+from support.ingest.rows import read, values, write
 
 from connector.errors import SourceError
 from connector.ingest.sources import Row, open_source

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from support.rows import read, values, write
+from support.ingest.rows import read, values, write
 
 from connector.errors import SourceError
 from connector.ingest.sources import Row, open_source

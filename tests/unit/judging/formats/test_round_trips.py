@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.effort import tries
+from support.runs.effort import tries
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.formats.exporting import read_judgments, write_judgments

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.judging_folders import make_judging_folder
+from support.evaluation.judging_folders import make_judging_folder
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.model.answers import AnswerStore, KeptAnswer

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.chat_server import ChatServer, chat_server
+from support.servers.chat_server import ChatServer, chat_server
 
 from connector.errors import EndpointError, EndpointUnavailable
 from connector.judging.model.answers import AnswerStore

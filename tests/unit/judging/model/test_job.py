@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.chat_server import ChatServer, chat_server
-from support.judging_folders import make_judging_folder
+from support.evaluation.judging_folders import make_judging_folder
+from support.servers.chat_server import ChatServer, chat_server
 
 from connector.errors import EndpointError, SettingsError
 from connector.judging.folder import JudgingFolder

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.chat_model import NAME, ChatModel, serving
-from support.judging_folders import grade_all
+from support.evaluation.judging_folders import grade_all
+from support.servers.chat_model import NAME, ChatModel, serving
 from typer.testing import CliRunner
 
 from connector.cli.commands.judge import judge_app

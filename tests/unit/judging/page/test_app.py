@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.judging import Judge, hidden, make_folder, make_plain_folder
+from support.evaluation.judging import Judge, hidden, make_folder, make_plain_folder
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.grades import GradeLog

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.judging import make_folder, make_plain_folder
+from support.evaluation.judging import make_folder, make_plain_folder
 
 from connector.errors import SettingsError
 from connector.evaluation.files.judgments import read_judgments

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command import flat
+from support.programs.command import flat
 from typer.testing import CliRunner
 
 from connector.cli.app import app

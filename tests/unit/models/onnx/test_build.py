@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.tiny_models import make_family
+from support.models.tiny_models import make_family
 
 from connector.errors import ModelError
 from connector.models.backends import open_runtime

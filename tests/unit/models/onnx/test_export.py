@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.tiny_models import SMALL
+from support.models.tiny_models import SMALL
 
 from connector.errors import ModelError
 from connector.models.backends import load_graph

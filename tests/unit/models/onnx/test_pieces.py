@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny_models import SMALL
+from support.models.tiny_models import SMALL
 
 from connector.models.onnx.export import export_graph
 from connector.models.onnx.session import PIECE_TOKENS, GraphEngine, Session, _cut, has_bf16

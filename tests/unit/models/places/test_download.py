@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.file_server import FileServer, serving_files
+from support.servers.file_server import FileServer, serving_files
 
 from connector.errors import ModelError
 from connector.models.places.download import Download, fetch_file

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.file_server import FileServer, serving_files
-from support.tiny_jar import make_jar
+from support.models.tiny_jar import make_jar
+from support.servers.file_server import FileServer, serving_files
 
 from connector.errors import ModelError
 from connector.models.files import find_model

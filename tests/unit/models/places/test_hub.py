@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.hub_server import REVISION, HubServer, serving_hub
+from support.servers.hub_server import REVISION, HubServer, serving_hub
 
 from connector.errors import ModelError
 from connector.models.files import find_model

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.file_server import FileServer, serving_files
-from support.tiny_jar import make_jar
+from support.models.tiny_jar import make_jar
+from support.servers.file_server import FileServer, serving_files
 
 from connector.errors import ModelError
 from connector.models.places.fetched import fetched_folder, fetched_models, find_unpacked

@@ -7,9 +7,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.patience import PATIENCE_S
+from support.runs.patience import PATIENCE_S
+from support.runs.withheld import withheld_s
 from support.searches import ENCODER, ids
-from support.withheld import withheld_s
 
 from connector.clusters.embedded.index import EmbeddedIndex
 from connector.rerankers.worker import WorkerClient

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.parts import OverlapScorer
-from support.worker_app import COHERE, LIST, PASSAGES, TEI, message, post, rerank
+from support.worker.worker_app import COHERE, LIST, PASSAGES, TEI, message, post, rerank
 
 # what the sigmoid makes of the logits 1, 0.5 and 0
 HIGH, MIDDLE, LOW = 0.731058578630005, 0.622459331201855, 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.judging_folders import make_judging_folder
+from support.evaluation.judging_folders import make_judging_folder
 
 from connector.judging.folder import JudgingFolder
 from connector.judging.pairs import PairKey

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.judging_folders import grade_all
+from support.evaluation.judging_folders import grade_all
 from typer.testing import CliRunner
 
 from connector.cli.commands.judge import judge_app

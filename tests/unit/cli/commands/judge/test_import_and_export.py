@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.command import flat
+from support.programs.command import flat
 from typer.testing import CliRunner, Result
 
 from connector.cli.commands.judge import judge_app

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.chat_server import ChatServer, chat_server
-from support.command import flat
-from support.judging_folders import grade_all, make_judging_folder
+from support.evaluation.judging_folders import grade_all, make_judging_folder
+from support.programs.command import flat
+from support.servers.chat_server import ChatServer, chat_server
 from typer.testing import CliRunner, Result
 
 from connector.cli.commands.judge import judge_app

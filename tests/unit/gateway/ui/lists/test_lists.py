@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.gateway_api import TEXTS, api_settings, fill, running_api
+from support.gateway.gateway_api import TEXTS, api_settings, fill, running_api
 from support.parts import wait_until
 
 from connector.errors import ClusterError

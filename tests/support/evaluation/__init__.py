@@ -1,0 +1,1 @@
+"""Evaluations, judged collections and judging folders of a test."""

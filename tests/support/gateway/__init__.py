@@ -1,0 +1,1 @@
+"""Gateways in a test's own process, and their callers."""

@@ -1,0 +1,1 @@
+"""Jobs of ingest in a test, and what they read."""

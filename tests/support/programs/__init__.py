@@ -1,0 +1,1 @@
+"""Programs as users start them: commands, benches, images, installs with other packages, other users."""

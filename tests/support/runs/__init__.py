@@ -1,0 +1,1 @@
+"""How the tests are run: shared among processes, on which engines, how hard, and what they wait for."""

@@ -1,0 +1,1 @@
+"""A worker's application and its batches, without a worker."""
