@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 STDOUT, STDERR = 1, 2
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 NAME_CHARS = 60  # of the file's name in that of the one beside it; a name has 255 bytes at most
 
 
 def write_whole(path: Path, text: str | Iterable[str], *, like: Path | None = None) -> None:
     """Put a text, given at once or in pieces, in place of what the file holds, once all of it is on disk.
 
-    A link stays a link, and a file keeps its mode; a new one has that of `like`, or the usual one. A pipe or a device
-    is written into, and so is where this process's own output goes, as with /dev/stdout.
+    A link stays a link, and a file keeps its mode and, where we may give it away, its owner; a new one has the mode of
+    `like`, or the usual one. A pipe or a device is written into, and so is where this process's own output goes, as
+    with /dev/stdout. What UTF-8 cannot hold, as in the name of a file, stands as its escape.
 
-    Raises OSError; the file then is as it was."""
+    Raises OSError; the file then is as it was, but for one that could only be written over."""
     pieces = [text] if isinstance(text, str) else text
     known = _look_at(path)
     if known and _is_written_into(known):
         own = own_output(known)
-        with open(path if own is None else os.dup(own), "w", encoding="utf-8", newline="") as stream:
+        opened = open_at_once(path) if own is None else os.dup(own)
+        with open(opened, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             stream.writelines(pieces)
     else:
-        _replace(Path(os.path.realpath(path)), pieces, known or (like.stat() if like else None))
+        _replace(Path(os.path.realpath(path)), pieces, known, like.stat() if like else None)
 
 
 def check_writable(path: Path) -> None:
@@ -39,20 +44,69 @@ def check_writable(path: Path) -> None:
         partial.unlink()
 
 
-def _replace(target: Path, pieces: Iterable[str], like: os.stat_result | None) -> None:
+def open_at_once(path: Path, flags: int = 0) -> int:
+    """Open it to write. Raises OSError, also for a pipe that nobody reads: no signal would end the wait for a reader
+    while an event loop has the signals."""
+    try:
+        opened = os.open(path, os.O_WRONLY | NO_WAIT | flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads it; begin with its reader", str(path)) from None
+        raise
+    if NO_WAIT:
+        os.set_blocking(opened, True)  # whoever reads slowly is waited for
+    return opened
+
+
+def is_one_file(one: Path, other: Path) -> bool:
+    """Whether what is written to the one would take the place of the other; into pipes, devices and this process's own
+    output several may write."""
+    try:
+        known = one.stat()
+    except OSError:  # it is not there yet
+        return os.path.realpath(one) == os.path.realpath(other)
+    with suppress(OSError):
+        return not _is_written_into(known) and os.path.samestat(known, other.stat())
+    return False
+
+
+def _replace(target: Path, pieces: Iterable[str], known: os.stat_result | None, like: os.stat_result | None) -> None:
     partial = _name_beside(target)
     try:
-        with partial.open("x", encoding="utf-8", newline="") as file:
-            if like:
-                partial.chmod(stat.S_IMODE(like.st_mode))  # before anything is in it
+        with partial.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            if known:
+                _give_to_owner(partial, known)
+            if alike := known or like:
+                partial.chmod(stat.S_IMODE(alike.st_mode))  # before anything is in it
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, target)
+        _put_in_place(partial, target)
     except BaseException:  # an interrupt too; it is raised again
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def _give_to_owner(partial: Path, known: os.stat_result) -> None:
+    """Root may; anybody else only to a group of their own."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            os.chown(partial, -1, known.st_gid)
+            os.chown(partial, known.st_uid, -1)
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    """At one stroke; a file that nothing can take the place of, since it is mounted by itself as into a container, or
+    is somebody else's in a folder such as /tmp, is written over."""
+    try:
+        os.replace(partial, target)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EPERM):
+            raise
+        with partial.open("rb") as whole, open(os.open(target, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            shutil.copyfileobj(whole, file)
+        partial.unlink()
 
 
 def _name_beside(target: Path) -> Path:

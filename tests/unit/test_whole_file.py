@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.programs.other_user import as_other_user
+from support.programs.other_user import NOBODY, as_other_user
 
-from connector.whole_file import check_writable, write_whole
+from connector.whole_file import check_writable, is_one_file, write_whole
 
 
 @pytest.fixture
@@ -86,21 +86,78 @@ def test_a_name_that_is_as_long_as_may_be_can_be_written(tmp_path: Path) -> None
             tried(too_long)
 
 
+def test_what_utf8_cannot_hold_stands_as_its_escape(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for path in (tmp_path / "file", Path("/dev/stdout")):
+        write_whole(path, "caf\udce9\n")
+
+    assert (tmp_path / "file").read_text() == capfd.readouterr().out == "caf\\udce9\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_file_stays_its_owner_s(file: Path) -> None:
+    os.chown(file, NOBODY, NOBODY)
+    write_whole(file, "new\n")
+    write_whole(file.with_name("alike"), "", like=file)
+
+    assert (file.stat().st_uid, file.stat().st_gid) == (NOBODY, NOBODY)
+    assert file.with_name("alike").stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a file of somebody else's")
+def test_somebody_else_s_file_in_a_folder_such_as_tmp_is_written_over() -> None:
+    """Nothing may take its place there, as nothing may that of a file which is mounted by itself."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o1777)
+        file = folder / "report.json"
+        file.write_text("longer than what comes\n")
+        file.chmod(0o666)
+        with as_other_user():
+            check_writable(file)
+            write_whole(file, "new\n")
+
+        assert file.read_text() == "new\n"
+        assert list(folder.iterdir()) == [file]
+
+
+def test_a_file_is_one_by_whatever_name_but_no_pipe_device_or_output(file: Path, tmp_path: Path) -> None:
+    link, ahead, fifo = tmp_path / "link", tmp_path / "ahead", tmp_path / "fifo"
+    link.symlink_to(file)
+    ahead.symlink_to(tmp_path / "none")
+    os.mkfifo(fifo)
+
+    assert is_one_file(file, link)
+    assert is_one_file(link, file)
+    assert is_one_file(ahead, tmp_path / "none")
+    assert not is_one_file(file, tmp_path / "none")
+    assert not is_one_file(tmp_path / "none", file)
+    for several in (fifo, Path("/dev/null"), Path("/dev/stdout")):
+        assert not is_one_file(several, several)
+
+
 def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
     pipe, read = tmp_path / "pipe", list[str]()
     os.mkfifo(pipe)
     check_writable(pipe)
-    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
-    reader.start()
-    write_whole(pipe, "for whoever reads\n")
-    reader.join(60)
+    with pytest.raises(OSError, match="nobody reads it; begin with its reader"):
+        write_whole(pipe, "for nobody\n")
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as opened:
+        os.set_blocking(opened.fileno(), True)
+        much = "for whoever reads\n" * 10_000  # more than a pipe holds
+        reader = threading.Thread(target=lambda: read.append(opened.read()), daemon=True)
+        writer = threading.Thread(target=write_whole, args=(pipe, much), daemon=True)
+        writer.start()
+        writer.join(0.05)
+        reader.start()
+        writer.join(60)
+        reader.join(60)
     ours, theirs = os.openpty()  # a device that root cannot replace by a file either
     write_whole(Path(os.ttyname(theirs)), "on the terminal")
     output = os.read(ours, 100)
     os.close(ours)
     os.close(theirs)
 
-    assert read == ["for whoever reads\n"]
+    assert read == [much]
     assert output == b"on the terminal"
     assert pipe.is_fifo()
 
