@@ -16,13 +16,15 @@ from connector.cli.report_file import check_report, write_report
 from connector.settings.sections import Settings
 
 
-def begin_job(settings: Settings, report_file: Path | None) -> bool:
+def begin_job(
+    settings: Settings, report_file: Path | None, *, rejects: Path | None = None, source: Path | None = None
+) -> bool:
     """Make the log ready; whether there is a bar, beside which less is logged. Raises SettingsError where no report
-    could be written."""
+    could be written, or only in place of the job's source or of what failed."""
     from connector.logs import configure_logging
 
     if report_file:
-        check_report(report_file)
+        check_report(report_file, {"the source": source, "the file of what fails (--rejects)": rejects})
     bar = stderr.is_terminal and settings.log.format == "text"
     configure_logging(settings.log, bar=bar)
     return bar

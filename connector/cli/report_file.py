@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from connector.errors import SettingsError
-from connector.whole_file import check_writable, write_whole
+from connector.whole_file import check_writable, is_one_file, write_whole
 
 
-def check_report(file: Path) -> None:
-    """Raise SettingsError where no report could be written, before a job runs for it."""
+def check_report(file: Path, others: Mapping[str, Path | None]) -> None:
+    """Raise SettingsError where no report could be written, before a job runs for it, or where it would take the place
+    of another file of the job; `others` are those by what they are."""
+    for what, other in others.items():
+        if other and is_one_file(file, other):
+            raise SettingsError(f"{file} is {what}, and the report would take its place; name another file: --report")
     with _telling(file):
         check_writable(file)
 
@@ -29,4 +33,6 @@ def _telling(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(f"cannot write the report to {file} ({error.strerror})") from error
+        raise SettingsError(
+            f"cannot write the report to {file} ({error.strerror}); name another file: --report"
+        ) from error

@@ -19,7 +19,7 @@ from connector.event_loop import in_own_thread
 from connector.extras import needs
 from connector.ingest.pipeline import IngestJob
 from connector.ingest.plan import Plan, dotted_columns, empty_columns, plan_fields
-from connector.ingest.rejects import RejectsFile
+from connector.ingest.rejects import RejectsFile, check_apart
 from connector.ingest.report import Counts, JobReport
 from connector.ingest.sources import Source, open_source
 from connector.ingest.survey import survey_source
@@ -52,6 +52,7 @@ async def run_job(
     ray_job = _ray_job(location, settings) if settings.ray.address else None
     stop = stop or asyncio.get_running_loop().create_future()
     rejects = rejects or rejects_file(settings, location)
+    check_apart(rejects, location)
     async with AsyncExitStack() as open_until_end:
         open_until_end.enter_context(RejectsFile(rejects).held())  # before anything is read or made
         cluster = await open_until_end.enter_async_context(opened_cluster(settings))

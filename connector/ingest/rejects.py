@@ -14,7 +14,18 @@ from typing import Any
 from connector.errors import DiskError, SettingsError
 from connector.file_locks import holder, take
 from connector.ingest.sources import Row
-from connector.whole_file import own_output
+from connector.whole_file import is_one_file, open_at_once, own_output
+
+
+def source_file(location: str) -> Path:
+    """The file that a location may be; what a source without one, as a database, would be called is there nowhere."""
+    return Path("/dev/stdin" if location == "-" else location)
+
+
+def check_apart(rejects: Path, location: str) -> None:
+    """Raise SettingsError where what fails would be kept in the source itself, which would be gone."""
+    if is_one_file(rejects, source_file(location)):
+        raise SettingsError(f"{rejects} is the source, and would be written over; name another file: --rejects")
 
 
 class RejectsFile:
@@ -83,7 +94,7 @@ class RejectsFile:
         with suppress(FileNotFoundError):
             if (own := own_output(self._path.stat())) is not None:
                 return os.dup(own)
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        return open_at_once(self._path, os.O_APPEND | os.O_CREAT)
 
     def _leads_to(self, file: int) -> bool:
         try:

@@ -266,6 +266,23 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_made(
     assert launcher.run("index", "show", cwd=tmp_path).code == 2
 
 
+def test_no_file_of_a_job_takes_the_place_of_another(launcher: Launcher, tmp_path: Path) -> None:
+    rows = '{"id": 1, "text": "salt"}\n{broken\n'
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "link").symlink_to("rows.jsonl")
+    for source, flags, why in (
+        ("rows.jsonl", ("--rejects", "link"), "link is the source, and would be written over; name another file"),
+        ("link", ("--report", "rows.jsonl"), "rows.jsonl is the source, and the report would take its place"),
+        ("rows.jsonl", ("--rejects", "new", "--report", "./new"), "new is the file of what fails (--rejects), and the"),
+    ):
+        done = launcher.run("ingest", source, *flags, cwd=tmp_path)
+
+        assert done.code == 2
+        assert why in error_line(done)
+    assert (tmp_path / "rows.jsonl").read_text() == rows
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_fails_goes_where_the_output_goes_and_nothing_is_written_over(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"id": 1, "text": "salt"}\n{broken\n{torn\n')
     done = launcher.run("ingest", "rows.jsonl", "--rejects", "/dev/stdout", "--json", cwd=tmp_path)

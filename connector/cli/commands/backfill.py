@@ -72,7 +72,7 @@ def backfill(
         log__format=log_format,
         ray__address=flags.ray,
     )
-    bar = begin_job(settings, flags.report_file)
+    bar = begin_job(settings, flags.report_file, rejects=flags.rejects)
     say_when_stopped("nothing was changed")
     if flags.is_elsewhere:
         fill_elsewhere(settings, flags, bar=bar, as_json=as_json)

@@ -69,7 +69,7 @@ def follow(
         log__format=log_format,
         follow__every_s=flags.every_s,
     )
-    bar = begin_job(settings, flags.report_file)
+    bar = begin_job(settings, flags.report_file, rejects=flags.rejects)
     say_when_stopped("nothing was changed")
     started = datetime.now(UTC)
     reports, signalled = event_loop.run(_follow(settings, flags, bar))

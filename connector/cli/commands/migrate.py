@@ -66,7 +66,7 @@ def migrate(
     )
     if flags.switch and flags.clean:
         raise SettingsError("--switch and --clean are two steps: switch, look at the searches, and clean later")
-    bar = begin_job(settings, flags.report_file)
+    bar = begin_job(settings, flags.report_file, rejects=flags.rejects)
     say_when_stopped("nothing was changed")
     ending = JobEnding(settings, flags.report_file, as_json, datetime.now(UTC))
     if flags.switch:

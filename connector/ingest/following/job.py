@@ -15,7 +15,7 @@ from connector.ingest.following.opening import open_followed
 from connector.ingest.following.source import FollowedSource, FollowTarget
 from connector.ingest.job import open_target, rejects_file
 from connector.ingest.plan import Plan, empty_columns
-from connector.ingest.rejects import RejectsFile
+from connector.ingest.rejects import RejectsFile, check_apart
 from connector.ingest.sources.opening import KAFKA_SCHEME
 from connector.settings.sections import Settings
 from connector.wiring import open_cluster
@@ -39,6 +39,7 @@ async def follow_source(
     ConnectorError where that cannot start."""
     followed = open_followed(location, settings, delete_missing=delete_missing)
     rejects = rejects or rejects_file(settings, location)
+    check_apart(rejects, location)
     shared = location.startswith(KAFKA_SCHEME)  # processes that share a topic never begin the file anew
     with RejectsFile(rejects).held(shared=shared):  # before anything is read or made
         cluster = await open_cluster(settings)

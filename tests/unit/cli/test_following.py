@@ -83,6 +83,6 @@ def test_a_report_that_cannot_be_written_for_once_ends_nothing(
 
     assert reports == [REPORT, REPORT]
     assert [record.message for record in caplog.records] == [
-        f"cannot write the report to {file} (No such file or directory)"
+        f"cannot write the report to {file} (No such file or directory); name another file: --report"
     ]
     assert json.loads(file.read_text()) == {"written": 1_200}

@@ -119,11 +119,17 @@ def test_a_link_is_followed_and_a_pipe_stays(tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError):  # which says that more may come
             os.read(reader, 100)
 
-    assert (read, os.read(reader, 100)) == (b"one\n", b"")
+    at_end = os.read(reader, 100)
+    os.close(reader)
+    with pytest.raises(DiskError, match="nobody reads it"), pipe.held():
+        pass
+    with pytest.raises(DiskError, match="nobody reads it"):
+        pipe.keep_line("for nobody\n")
+
+    assert (read, at_end) == (b"one\n", b"")
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "link").is_symlink()
     assert (pipe.written(), link.written()) == (None, None)
-    os.close(reader)
 
 
 HOLDING = """
