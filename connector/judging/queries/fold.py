@@ -58,14 +58,15 @@ class QueryCounter:
 
     def add(self, asked: SearchedFor) -> None:
         """Count it, or why it is no query."""
-        if len(asked.text) > MAX_CHARS:
+        text = asked.text.encode("utf-8", "ignore").decode("utf-8")  # half an emoji, where a log was cut, is nothing
+        if len(text) > MAX_CHARS:
             self.left_out[f"longer than {MAX_CHARS:,} characters"] += 1
             return
-        key = fold_key(asked.text)
+        key = fold_key(text)
         if not key:
             self.left_out["no letter and no digit in it"] += 1
             return
-        spelling = " ".join(CONTROL.sub(" ", asked.text).split())
+        spelling = " ".join(CONTROL.sub(" ", text).split())
         if spelling != key:
             self._spellings.setdefault(key, Counter())[spelling] += max(asked.times, 1)
         if asked.part:

@@ -54,6 +54,16 @@ def test_control_characters_are_no_part_of_a_query() -> None:
     assert [query.text for query in counter.queries()] == ["[31mRed fish"]
 
 
+def test_half_an_emoji_where_a_log_was_cut_is_no_part_of_a_query() -> None:
+    counter = QueryCounter()
+    for text in ("red fish \ud83d", "red fish", "\ud83d"):
+        counter.add(SearchedFor(text))
+    (query,) = counter.queries()
+
+    assert (query.text, query.frequency, len(query.query_id)) == ("red fish", 2, 11)
+    assert counter.left_out.total() == 1
+
+
 def test_the_most_frequent_spelling_is_kept_and_all_of_them_count() -> None:
     counter = QueryCounter()
     for text, times in (("USB-C Hub", 5), ("usb-c hub", 2), ("USB-C hub?", 4), ("hats", 7), ("Hats", 3)):
