@@ -146,9 +146,24 @@ class Workplace:
             raise DiskError(f"cannot write to {self.folder} ({error.strerror}); choose another --out") from None
 
     def finish(self, figures: Mapping[str, Any]) -> None:
-        """The model is whole: what only a training under way needs can go."""
-        _write(self.training / "trained.json", figures)
+        """The model is whole: what only a training under way needs can go. Raises DiskError."""
+        with self._writing():
+            _write(self.training / "trained.json", figures)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def write_card(self, card: str) -> None:
+        """README.md in the model's folder. Raises DiskError."""
+        with self._writing():
+            write_whole(self.folder / "README.md", card)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiskError(
+                f"cannot write to {self.folder} ({error.strerror}); make room there, and run the same command again"
+            ) from error
 
     def trained(self) -> dict[str, Any]:
         """What `finish` was given."""

@@ -16,7 +16,6 @@ from connector.settings.sections import Settings
 from connector.training.card import build_card
 from connector.training.measure import measure_both, verdicts
 from connector.training.train import TrainingJob
-from connector.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,11 @@ class TrainingOutcome:
         }
 
     def write_card(self, agreement: Agreement | None, command: Sequence[str]) -> None:
-        """README.md in the model's folder."""
+        """README.md in the model's folder. Raises DiskError."""
         card = build_card(
             self.job.options, self.job.data, self.trained, self.evaluation, self.verdicts, agreement, command
         )
-        write_whole(self.folder / "README.md", card)
+        self.job.place.write_card(card)
 
 
 async def measure_outcome(
