@@ -5,8 +5,8 @@ another history or another back-fill, it is void, and every document is looked a
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +15,7 @@ from pathlib import Path
 from connector.backfill.keeping_up.checkpoints import IndexCheckpoints
 from connector.backfill.scan import NONE_YET
 from connector.errors import DiskError, SettingsError
+from connector.file_locks import take
 from connector.whole_file import write_whole
 
 STATE_VERSION = 1
@@ -80,19 +81,17 @@ class StateFile:
         if self.path is None:
             yield
             return
-        beside = self.path.with_name(f"{self.path.name}.lock")
+        file = Path(os.path.realpath(self.path))  # so that a link and what it leads to have one lock
         try:
-            lock = beside.open("w", encoding="ascii")
+            lock = file.with_name(f"{file.name}.lock").open("w", encoding="ascii")
         except OSError as error:
             raise SettingsError(f"no state can be kept in {self.path} ({error}); name another --state") from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not take(lock.fileno()):
                 raise SettingsError(
                     f"another connector follow keeps its state in {self.path}, and so follows this index already; end "
                     "that one first (a second one would encode everything twice)"
-                ) from error
+                )
             yield
 
     def read(self) -> FollowState | None:
@@ -113,7 +112,7 @@ class StateFile:
     def forget(self) -> None:
         """What was kept holds no more."""
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            Path(os.path.realpath(self.path)).unlink(missing_ok=True)  # a link stays a link
 
     def keep(self, state: FollowState) -> None:
         """Replace the file at one stroke, so that a kill leaves the one before or this one. Raises DiskError."""

@@ -69,10 +69,23 @@ def test_a_state_is_kept_by_one_follower_at_a_time(tmp_path: Path) -> None:
             pass
         with StateFile(tmp_path / "other.json").held():
             pass
+        (tmp_path / "link").symlink_to(path)
+        with pytest.raises(SettingsError, match="another connector follow"), StateFile(tmp_path / "link").held():
+            pass
     with StateFile(path).held():
         pass
     with pytest.raises(SettingsError, match="name another --state"), StateFile(tmp_path / "no" / "state.json").held():
         pass
+
+
+def test_a_link_to_a_state_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "state.json")
+    file = StateFile(tmp_path / "link")
+    for _ in range(2):
+        file.keep(STATE)
+        file.forget()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', '{"version": 1, "index": "shop"}'])
