@@ -235,6 +235,8 @@ def test_a_gate_refuses_the_baseline_of_other_queries(
         (("eval", "slice", "-b", "dense", "-p", "fused"), "no pipeline 'dense' to compare with; there are fused"),
         (("eval", "slice", "--segment-by", "color"), "no query has a field 'color'"),
         (("eval", "slice", "--html", "no/where.html"), "there is no folder no for where.html"),
+        (("eval", "slice", "--html", "slice"), "cannot write slice (Is a directory); choose another place"),
+        (("gate", "slice", "-b", "slice", "--write-baseline"), "cannot write slice (Is a directory)"),
         (("gate", "slice", "-b", "none.json"), "write one with --write-baseline"),
         (("gate", "slice", "-b", "none.json", "-p", "fused"), "go with --write-baseline"),
     ],

@@ -118,6 +118,7 @@ def test_a_budget_that_nothing_keeps_to_writes_nothing(launcher: Launcher, folde
         (("tune", "slice", "--measure", "nDGC@10"), "unknown measure 'nDGC@10'"),
         (("tune", "slice", "--worker", "http://127.0.0.1:9"), "or tune without one: --set search.rerank=off"),
         (("tune", "slice", "--out", "no/where.yaml"), "there is no folder no"),
+        (("tune", "slice", "--out", "slice"), "cannot write slice (Is a directory); choose another place"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -123,7 +123,7 @@ def gate(
 
     say_when_stopped("nothing was judged or written; run it again")
     new.check()
-    check_places(baseline_file, html)
+    check_places(baseline_file if new.write else None, html)
     if new.write:
         settings_with = with_reranker(context, reranker, settings.reader())
         searches = plan(read_pipelines(new.pipelines or SEARCH), settings_with)

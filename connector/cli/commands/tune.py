@@ -143,7 +143,7 @@ def tune(
     space = tried.parse(configured)
     goal = wanted.parse()
     target = writing.out or loaded.file or Path(CONFIG_FILE)
-    check_places(target)
+    check_places(None if writing.dry_run else target)
     train, test = split_queries(collection.read(), test_share=goal.test_share)
     from connector.tuning.choice import values_of
     from connector.tuning.rewrite import rewrite

@@ -12,6 +12,7 @@ import typer
 from connector.cli.console import say
 from connector.errors import SettingsError
 from connector.evaluation.defaults import SPLIT
+from connector.whole_file import check_writable
 
 if TYPE_CHECKING:  # ir_measures is imported once the flags are known to be right
     from connector.evaluation.files.datasets import Collection
@@ -115,3 +116,8 @@ def check_places(*files: Path | None) -> None:
     for file in files:
         if file and not file.parent.is_dir():
             raise SettingsError(f"there is no folder {file.parent} for {file.name}; make it first")
+        if file:
+            try:
+                check_writable(file)
+            except OSError as error:
+                raise SettingsError(f"cannot write {file} ({error.strerror}); choose another place") from error
