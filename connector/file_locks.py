@@ -10,6 +10,8 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
+LOCKS = Path("/proc/locks")
+
 
 def take(opened: int, *, shared: bool = False) -> bool:
     """Whether what is open as `opened` is ours now, until that is closed; not, where somebody else has it. It may be
@@ -32,7 +34,7 @@ def holder(opened: int) -> str:
     about = os.fstat(opened)
     place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
     try:
-        locks = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+        locks = [line.split() for line in LOCKS.read_text(encoding="ascii").splitlines()]
     except OSError:
         locks = []
     for _, kind, _, _, process, where, *_ in locks:  # of one that waits, an arrow comes before the kind

@@ -70,8 +70,7 @@ class RejectsFile:
         try:
             yield file, is_ours
         finally:
-            if is_ours:
-                self._remove_empty(file)
+            self._remove_empty(file)
             os.close(file)
 
     def _take(self, *, shared: bool) -> tuple[int, bool]:

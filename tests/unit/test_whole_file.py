@@ -62,6 +62,25 @@ def test_a_link_stays_a_link(file: Path, tmp_path: Path, is_there: bool) -> None
     assert set(tmp_path.iterdir()) == {file, link, target}
 
 
+def test_a_link_to_nowhere_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("none/file")
+
+    for tried in (check_writable, lambda path: write_whole(path, "")):
+        with pytest.raises(FileNotFoundError):
+            tried(tmp_path / "link")
+
+
+def test_several_write_at_once(file: Path) -> None:
+    def pieces() -> Iterator[str]:
+        write_whole(file, "the second one")
+        yield "the first one"
+
+    write_whole(file, pieces())
+
+    assert file.read_text() == "the first one"
+    assert list(file.parent.iterdir()) == [file]
+
+
 @pytest.mark.parametrize("name", ["kept.json", "none"])
 def test_where_half_of_it_is_written_nothing_is(file: Path, name: str) -> None:
     def pieces() -> Iterator[str]:
@@ -164,7 +183,7 @@ def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
 
 def test_what_goes_where_the_output_goes_stands_among_it(tmp_path: Path) -> None:
     program = """
-import sys
+import os, sys
 from pathlib import Path
 from connector.whole_file import check_writable, write_whole
 print("before", flush=True)
@@ -172,13 +191,19 @@ for path in map(Path, sys.argv[1:]):
     check_writable(path)
     write_whole(path, f"the report in {path.name}\\n")
 print("after", flush=True)
+sys.stderr.write("after")
+os.close(1)
+for text in ("new", "without an output"):
+    write_whole(path.with_name("new"), text)
 """
-    out, stdout_link = tmp_path / "out.txt", tmp_path / "stdout"
+    out, stdout_link, err = tmp_path / "out.txt", tmp_path / "stdout", tmp_path / "err.txt"
     stdout_link.symlink_to("/dev/stdout")
-    with out.open("w") as stdout:
-        command = [sys.executable, "-c", program, str(stdout_link), str(out)]
-        subprocess.run(command, stdout=stdout, check=True, timeout=60)
+    with out.open("w") as stdout, err.open("w") as stderr:
+        command = [sys.executable, "-c", program, str(err), str(stdout_link), str(out)]
+        subprocess.run(command, stdout=stdout, stderr=stderr, check=True, timeout=60)
 
+    assert err.read_text() == "the report in err.txt\nafter"
+    assert (tmp_path / "new").read_text() == "without an output"
     assert out.read_text().splitlines() == ["before", "the report in stdout", "the report in out.txt", "after"]
 
 

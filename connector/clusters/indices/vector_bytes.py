@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from connector.clusters.indices.vector_choices import VectorChoice
 
-ELEMENT_BYTES = {"float": 4.0, "bfloat16": 2.0, "byte": 1.0, "bit": 1 / 8}
+ELEMENT_BYTES = {"float": 4.0, "bfloat16": 2.0, "byte": 1.0}
 CORRECTION_BYTES = 16.0  # beside each quantised vector
 EDGE_BYTES = 2.0  # of a neighbour in a graph of Lucene; a vector has up to 2 m of them
 FAISS_EDGE_BYTES = 4.0  # the same in faiss, as OpenSearch reckons it
@@ -14,7 +14,7 @@ WITHOUT_GRAPH = frozenset({"flat", "bbq_disk"})
 
 def disk_bytes(choice: VectorChoice, dims: int, m: int) -> float:
     """What one vector takes in the index's own files: its numbers, their coarser copy, its edges."""
-    numbers = dims * ELEMENT_BYTES.get(choice.element, 4.0)
+    numbers = dims * ELEMENT_BYTES[choice.element]
     return numbers + (_copy_bytes(choice, dims) if _is_copied(choice) else 0.0) + _graph_bytes(choice, m)
 
 

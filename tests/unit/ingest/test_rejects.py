@@ -93,6 +93,24 @@ def test_a_check_keeps_what_the_last_run_rejected(tmp_path: Path) -> None:
         RejectsFile(tmp_path / "nowhere" / "file").check()
 
 
+def test_a_descriptor_of_a_file_without_a_name_is_a_place_too(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w+") as opened:
+        (tmp_path / "file").unlink()
+        file = RejectsFile(Path(f"/dev/fd/{opened.fileno()}"))
+        with file.held():
+            file.keep_line("kept\n")
+        kept = opened.read()
+
+    assert kept == "kept\n"
+
+
+def test_lines_of_several_that_add_at_once_are_all_kept(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as jobs:
+        list(jobs.map(lambda number: RejectsFile(tmp_path / "file").keep_line(f"{number}\n"), range(1_000)))
+
+    assert sorted(map(int, (tmp_path / "file").read_text().split())) == list(range(1_000))
+
+
 def test_two_jobs_that_check_the_same_file_at_once_do_not_end_each_other(tmp_path: Path) -> None:
     def check(_: int) -> None:
         RejectsFile(tmp_path / "file").check()
