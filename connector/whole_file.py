@@ -58,13 +58,13 @@ def open_at_once(path: Path, flags: int = 0) -> int:
     return opened
 
 
-def is_one_file(one: Path, other: Path) -> bool:
-    """Whether what is written to the one would take the place of the other; into pipes, devices and this process's own
+def is_one_file(file: Path, other: Path) -> bool:
+    """Whether what is written to the file would take the place of the other; into pipes, devices and this process's own
     output several may write."""
     try:
-        known = one.stat()
+        known = file.stat()
     except OSError:  # it is not there yet
-        return os.path.realpath(one) == os.path.realpath(other)
+        return os.path.realpath(file) == os.path.realpath(other)
     with suppress(OSError):
         return not _is_written_into(known) and os.path.samestat(known, other.stat())
     return False

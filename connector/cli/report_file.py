@@ -14,10 +14,10 @@ from connector.whole_file import check_writable, is_one_file, write_whole
 
 def check_report(file: Path, others: Mapping[str, Path | None]) -> None:
     """Raise SettingsError where no report could be written, before a job runs for it, or where it would take the place
-    of another file of the job; `others` are those by what they are."""
-    for what, other in others.items():
+    of another file of the job; `others` are those by their roles."""
+    for role, other in others.items():
         if other and is_one_file(file, other):
-            raise SettingsError(f"{file} is {what}, and the report would take its place; name another file: --report")
+            raise SettingsError(f"{file} is {role}, and the report would take its place; name another file: --report")
     with _telling(file):
         check_writable(file)
 

@@ -270,7 +270,7 @@ def test_no_file_of_a_job_takes_the_place_of_another(launcher: Launcher, tmp_pat
     rows = '{"id": 1, "text": "salt"}\n{broken\n'
     (tmp_path / "rows.jsonl").write_text(rows)
     (tmp_path / "link").symlink_to("rows.jsonl")
-    for source, flags, why in (
+    for source, flags, reason in (
         ("rows.jsonl", ("--rejects", "link"), "link is the source, and would be written over; name another file"),
         ("link", ("--report", "rows.jsonl"), "rows.jsonl is the source, and the report would take its place"),
         ("rows.jsonl", ("--rejects", "new", "--report", "./new"), "new is the file of what fails (--rejects), and the"),
@@ -278,7 +278,7 @@ def test_no_file_of_a_job_takes_the_place_of_another(launcher: Launcher, tmp_pat
         done = launcher.run("ingest", source, *flags, cwd=tmp_path)
 
         assert done.code == 2
-        assert why in error_line(done)
+        assert reason in error_line(done)
     assert (tmp_path / "rows.jsonl").read_text() == rows
     assert not (tmp_path / "new").exists()
 

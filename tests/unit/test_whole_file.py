@@ -150,8 +150,8 @@ def test_a_file_is_one_by_whatever_name_but_no_pipe_device_or_output(file: Path,
     assert is_one_file(ahead, tmp_path / "none")
     assert not is_one_file(file, tmp_path / "none")
     assert not is_one_file(tmp_path / "none", file)
-    for several in (fifo, Path("/dev/null"), Path("/dev/stdout")):
-        assert not is_one_file(several, several)
+    for path in (fifo, Path("/dev/null"), Path("/dev/stdout")):
+        assert not is_one_file(path, path)
 
 
 def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
         write_whole(pipe, "for nobody\n")
     with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as opened:
         os.set_blocking(opened.fileno(), True)
-        much = "for whoever reads\n" * 10_000  # more than a pipe holds
+        text = "for whoever reads\n" * 10_000  # more than a pipe holds
         reader = threading.Thread(target=lambda: read.append(opened.read()), daemon=True)
-        writer = threading.Thread(target=write_whole, args=(pipe, much), daemon=True)
+        writer = threading.Thread(target=write_whole, args=(pipe, text), daemon=True)
         writer.start()
         writer.join(0.05)
         reader.start()
@@ -176,7 +176,7 @@ def test_a_pipe_is_written_into_and_a_device_too(tmp_path: Path) -> None:
     os.close(ours)
     os.close(theirs)
 
-    assert read == [much]
+    assert read == [text]
     assert output == b"on the terminal"
     assert pipe.is_fifo()
 
