@@ -175,8 +175,9 @@ def _ingest(settings: Settings, options: IngestOptions) -> NoReturn:
         raise SettingsError("a source is followed by this process alone; leave out --ray (ray.address), or --follow")
     if options.metrics_port is not None and not options.follow:
         raise SettingsError("--metrics-port says how far a source that is followed is behind; add --follow")
-    source = Path("/dev/stdin" if options.source == "-" else options.source)
-    bar = begin_job(settings, options.report_file, rejects=options.rejects, source=source)
+    from connector.ingest.rejects import source_file
+
+    bar = begin_job(settings, options.report_file, rejects=options.rejects, source=source_file(options.source))
     started = datetime.now(UTC)
     describe = partial(_describe, settings=settings, options=options, started=started)
     display: Any = following(bar) if options.follow else showing(bar)

@@ -45,7 +45,8 @@ def read_repository(files: list[Path] | None = None) -> MavenRepository:
     found = [(file, _parse(file)) for file in (settings_files() if files is None else files) if file.is_file()]
     url, named_by, server = CENTRAL, "Maven Central", "central"
     for file, root in found:
-        if mirror := next((element for element in root.iterfind("mirrors/mirror") if _mirrors_central(element)), None):
+        mirror = next((element for element in root.iterfind("mirrors/mirror") if _mirrors_central(element)), None)
+        if mirror is not None:  # an element without children counts as false
             url, named_by, server = _text(mirror, "url"), f"the mirror in {file}", _text(mirror, "id")
             break
     if not url.startswith(("https://", "http://")):
