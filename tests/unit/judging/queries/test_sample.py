@@ -95,7 +95,9 @@ def test_memory_grows_with_the_different_queries_and_not_with_the_log() -> None:
         tracemalloc.stop()
         return most
 
-    assert peak(10_000) < 1.5 * peak(1_000)
+    few = [peak(1_000) for _ in range(2)][1]  # what the first use of all prepares is kept
+
+    assert peak(10_000) < 1.5 * few
 
 
 def test_the_folder_s_queries_are_added_to_and_never_lost(tmp_path: Path) -> None:
