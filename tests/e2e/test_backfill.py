@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import httpx
 import pytest
 from support.indices.scratch import engine_client, unique_name
 from support.programs.command import UNHURRIED, Launcher, flat
+from support.servers.proxy import Proxy, Seen
 
 from connector.settings.sections import ClusterSettings
 
@@ -19,6 +22,7 @@ ROWS = {
     "p2": {"name": "Gateway", "text": "It must run the current firmware to be supported."},
     "p3": {"price": 3},
 }
+MANY = 200  # rows more, which a job writes in some 25 requests
 
 
 @pytest.fixture
@@ -99,6 +103,51 @@ def test_an_index_is_filled_searched_and_emptied_again(
     assert sources(opensearch.url, shop) == ROWS
     assert nothing.code == 2
     assert "nothing to take out" in flat(nothing.stderr)
+
+
+@pytest.mark.live
+async def test_a_back_fill_and_an_undo_that_are_told_to_end_say_so_and_go_on_the_next_time(
+    opensearch: ClusterSettings, shop: str, launcher: Launcher, tmp_path: Path
+) -> None:
+    lines = [line for at in range(MANY) for line in ({"index": {"_id": f"m{at}"}}, {"text": f"Sensor number {at}."})]
+    command = ("backfill", shop, "--yes", "--set", "ingest.group_documents=8")
+
+    async def stopped(*more: str) -> dict[str, Any]:
+        """The report of the command, which gets a signal with its third request that writes."""
+
+        def kill_it(seen: Seen) -> None:
+            if seen.is_bulk and sum(earlier.is_bulk for earlier in proxy.seen) == 3:
+                running.kill(signal.SIGTERM)
+
+        async with Proxy(opensearch.url, kill_it) as proxy:
+            at = ("--cluster", proxy.url, "--report", "report.json")
+            running = launcher.start(*command, *more, *at, cwd=tmp_path)
+            done = await asyncio.to_thread(running.wait)
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert (done.code, report["exit_code"]) == (143, 143), done.stderr
+        [of_index] = report["indices"]
+        assert of_index["stopped"] == "SIGTERM was received"
+        return dict(of_index)
+
+    async def ended(*more: str) -> dict[str, Any]:
+        at = ("--cluster", opensearch.url, "--json")
+        done = await asyncio.to_thread(launcher.run, *command, *more, *at, cwd=tmp_path)
+        assert done.code == 0, done.stderr
+        return dict(json.loads(done.stdout)["indices"][0])
+
+    with engine_client(opensearch) as client:
+        bulk = "".join(json.dumps(line) + "\n" for line in lines)
+        typed = {"content-type": "application/x-ndjson"}
+        client.post(f"/{shop}/_bulk?refresh=true", content=bulk, headers=typed).raise_for_status()
+    filled, rest = (await stopped())["counts"], (await ended())["counts"]
+    undone, others = await stopped("--undo"), await ended("--undo")
+
+    assert 0 < filled["written"] < MANY
+    assert filled["written"] == rest["unchanged"]
+    assert filled["written"] + rest["written"] == MANY + 2
+    assert 0 < undone["anew"] < MANY
+    assert undone["anew"] + others["anew"] == MANY + len(ROWS)
+    assert not any("passages" in source for source in sources(opensearch.url, shop).values())
 
 
 def test_the_embedded_store_is_not_back_filled(launcher: Launcher, tmp_path: Path) -> None:
