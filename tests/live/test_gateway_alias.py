@@ -11,13 +11,12 @@ import pytest
 from support.gateway.running_gateway import (
     ENCODER,
     JSON,
-    NDJSON,
     PRODUCTS,
     answering_gateway,
     filled_shop,
     gateway_settings,
 )
-from support.indices.scratch import engine_client
+from support.indices.scratch import NDJSON, engine_client
 from support.parts import wait_until
 from support.servers.proxy import Proxy
 

@@ -12,14 +12,13 @@ from support.gateway.running_gateway import (
     DIMS,
     ENCODER,
     JSON,
-    NDJSON,
     PRODUCTS,
     FailingEncoder,
     answering_gateway,
     filled_shop,
     gateway_settings,
 )
-from support.indices.scratch import engine_client
+from support.indices.scratch import NDJSON, engine_client
 from support.parts import OverlapScorer, serving
 from support.servers.proxy import Proxy
 from support.worker.worker_app import wait_ready

@@ -18,12 +18,12 @@ from support.gateway.running_gateway import (
     DIMS,
     ENCODER,
     JSON,
-    NDJSON,
     FailingEncoder,
     answering_gateway,
     filled_shop,
     gateway_settings,
 )
+from support.indices.scratch import NDJSON
 from support.parts import HashEncoder, OverlapScorer, serving, wait_until
 from support.servers.proxy import Fault, Proxy, Seen
 from support.worker.worker_app import wait_ready

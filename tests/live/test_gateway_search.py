@@ -12,13 +12,12 @@ import pytest
 from support.gateway.running_gateway import (
     ENCODER,
     JSON,
-    NDJSON,
     PRODUCTS,
     answering_gateway,
     filled_shop,
     gateway_settings,
 )
-from support.indices.scratch import engine_client
+from support.indices.scratch import NDJSON, engine_client
 from support.parts import OverlapScorer, serving
 from support.worker.worker_app import wait_ready
 

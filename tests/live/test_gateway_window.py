@@ -11,12 +11,12 @@ import pytest
 from support.gateway.running_gateway import (
     ENCODER,
     JSON,
-    NDJSON,
     PRODUCTS,
     answering_gateway,
     filled_shop,
     gateway_settings,
 )
+from support.indices.scratch import NDJSON
 
 from connector.clusters.connect import connect
 from connector.gateway.ordering.site import settings_for

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.indices.scratch import unique_name
+from support.indices.scratch import NDJSON, send_bulk, unique_name
 from support.runs.effort import IS_SOAK
 
 from connector.clusters.dialect import build_filter
@@ -107,14 +107,14 @@ def shelf(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
                 document |= {"year": number % 4}
             document["reviews"] = [{"text": TITLES[(number + at) % 5], "stars": at + 1} for at in range(number % 3)]
             lines += [{"index": {"_id": str(number)}}, document]
-        send(client, "/_bulk?refresh=true", lines)
+        send_bulk(client, "/_bulk?refresh=true", lines)
         yield client
         client.delete("")
 
 
 def send(client: httpx.Client, path: str, lines: list[JSON]) -> JSON:
     content = "".join(json.dumps(line) + "\n" for line in lines)
-    reply: JSON = client.post(path, content=content, headers={"content-type": "application/x-ndjson"}).json()
+    reply: JSON = client.post(path, content=content, headers=NDJSON).json()
     return reply
 
 

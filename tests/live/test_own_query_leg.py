@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import sys
 from collections.abc import Iterator
@@ -11,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.gateway.running_gateway import COLOURS, ENCODER, JSON, NDJSON, NOUNS, is_of_opensearch, vector_field
-from support.indices.scratch import engine_client, unique_name
+from support.gateway.running_gateway import COLOURS, ENCODER, JSON, NOUNS, is_of_opensearch, vector_field
+from support.indices.scratch import engine_client, send_bulk, unique_name
 
 from connector.clusters.connect import connect
 from connector.errors import QueryError
@@ -91,12 +90,7 @@ def shop(engine: ClusterSettings) -> Iterator[str]:
         lines = []
         for (doc_id, product), values in zip(PRODUCTS.items(), vectors, strict=True):
             lines += [{"index": {"_id": doc_id}}, product | {"vector": values.tolist()}]
-        reply = client.post(
-            f"/{name}/_bulk?refresh=true",
-            content="".join(json.dumps(line) + "\n" for line in lines),
-            headers=NDJSON,
-        )
-        assert not reply.json()["errors"], reply.text
+        send_bulk(client, f"/{name}/_bulk?refresh=true", lines)
         yield name
         client.delete(f"/{name}")
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from support.indices.scratch import unique_name
+from support.indices.scratch import send_bulk, unique_name
 from support.servers.running_engines import RunningEngines
 
 from connector.evaluation.statistics.measures import measure
@@ -45,13 +45,8 @@ def index(engine: ClusterSettings) -> Iterator[str]:
         lines += [{"index": {"_id": f"d{at}"}}, {"title": f"page {at}", "text": " ".join(words)}]
     settings = {"settings": {"number_of_shards": 1}}
     httpx.put(f"{engine.url}/{name}", json=settings, timeout=60).raise_for_status()
-    reply = httpx.post(
-        f"{engine.url}/{name}/_bulk?refresh=true",
-        content="".join(json.dumps(line) + "\n" for line in lines),
-        headers={"content-type": "application/x-ndjson"},
-        timeout=60,
-    )
-    assert reply.json()["errors"] is False
+    with httpx.Client(base_url=engine.url, timeout=60) as client:
+        send_bulk(client, f"/{name}/_bulk?refresh=true", lines)
     yield name
     httpx.delete(f"{engine.url}/{name}", timeout=60)
 

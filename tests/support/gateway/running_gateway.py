@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
-from support.indices.scratch import drop_later, engine_client, unique_name
+from support.indices.scratch import drop_later, engine_client, send_bulk, unique_name
 from support.parts import HashEncoder, running_in_thread
 
 from connector.errors import ModelError
@@ -35,7 +34,6 @@ PRODUCTS: dict[str, JSON] = {
     }
     for number in range(240)
 }
-NDJSON = {"content-type": "application/x-ndjson"}
 
 
 class FailingEncoder(HashEncoder):
@@ -80,9 +78,7 @@ def filled_shop(engine: ClusterSettings, products: dict[str, JSON] | None = None
         for doc_id, product in (products or PRODUCTS).items():
             vectors = ENCODER.encode_query(product["title"]).tolist()
             lines += [{"index": {"_id": doc_id}}, product | {"vector": vectors}]
-        content = "".join(json.dumps(line) + "\n" for line in lines)
-        reply = client.post(f"/{name}/_bulk?refresh=true", content=content, headers=NDJSON)
-        assert not reply.json()["errors"], reply.text
+        send_bulk(client, f"/{name}/_bulk?refresh=true", lines)
         yield name
     drop_later(engine, name)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from support.indices.backfills import WORDS
+from support.indices.scratch import send_bulk
 from support.indices.somebody import Somebody
 
 from connector.backfill.beside.filling import BesideJob, BesideReport
@@ -47,10 +47,7 @@ def put_all(somebody: Somebody, index: str, documents: Mapping[str, Mapping[str,
 
 
 def bulk(somebody: Somebody, lines: Sequence[Any]) -> None:
-    content = "".join(json.dumps(line) + "\n" for line in lines)
-    reply = somebody.client.post("/_bulk", content=content, headers={"content-type": "application/x-ndjson"})
-
-    assert not reply.raise_for_status().json()["errors"], reply.text
+    send_bulk(somebody.client, "/_bulk", lines)
 
 
 async def make_beside(

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from connector.settings.sections import ClusterSettings, Settings
 from connector.types import Document, IndexedDocument
 from connector.wiring import build_schema
 
+NDJSON = {"content-type": "application/x-ndjson"}
 # an engine takes as long to drop one index as to drop many
 AT_ONCE = 16
 _left: dict[str, tuple[ClusterSettings, list[str]]] = {}
@@ -82,6 +84,13 @@ def engine_client(settings: ClusterSettings) -> httpx.Client:
 def ask_engine(settings: ClusterSettings, name: str, body: dict[str, Any]) -> Any:
     """The engine's own reply to a `_search` of an index, or of a list of them; it has no security."""
     return httpx.post(f"{settings.url}/{name}/_search", json=body).raise_for_status().json()
+
+
+def send_bulk(client: httpx.Client, path: str, lines: Iterable[Any]) -> None:
+    """Actions and documents as an application sends them, of which the engine refuses none."""
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    reply = client.post(path, content=content, headers=NDJSON)
+    assert not reply.raise_for_status().json()["errors"], reply.text
 
 
 @contextlib.contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
-from support.indices.scratch import drop_later, unique_name
+from support.indices.scratch import drop_later, send_bulk, unique_name
 
 from connector.clusters.protocol import Cluster, ForeignFields, Index
 from connector.settings.load import load_settings
@@ -68,10 +67,7 @@ class Somebody:
             source = {key: value for key, value in document.items() if key not in ("_id", "_routing")}
             routed = {"routing": document["_routing"]} if document.get("_routing") else {}
             lines += ({"index": {"_id": document.get("_id", f"d{at}")} | routed}, source)
-        content = "".join(json.dumps(line) + "\n" for line in lines)
-        path, headers = f"/{index}/_bulk?refresh=true", {"content-type": "application/x-ndjson"}
-        reply = self._client.post(path, content=content, headers=headers)
-        assert not reply.raise_for_status().json()["errors"], reply.text
+        send_bulk(self._client, f"/{index}/_bulk?refresh=true", lines)
 
     def drop_later(self, name: str) -> None:
         """An index that others make for this one goes with it."""
