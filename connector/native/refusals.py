@@ -106,6 +106,17 @@ def explain_other_users(error: ClusterError, connector_id: str, ours: Collection
     )
 
 
+def explain_kept(error: ClusterError, connector_id: str) -> ClusterError:
+    """The refusal to delete a connector of which no model is left, for models that are not of the index."""
+    others = ", ".join(sorted(read_users(error)))
+    return _advised(
+        error,
+        f"all else of the index is taken out; connector {connector_id} stays for as long as there is {others}, which "
+        "is not of this index: ML Commons finds the models of a connector by the words of its id, so that models of "
+        "others count too; when it is gone, run the same command again",
+    )
+
+
 def explain_elasticsearch(error: ClusterError, worker_url: str) -> ClusterError:
     """The same error with what to do about it."""
     message = str(error)

@@ -76,7 +76,8 @@ def scores_of_the_worker(worker_url: str, query: str) -> dict[str, float]:
 @contextmanager
 def somebody_elses(engine: httpx.Client, names: PartNames) -> Iterator[None]:
     """A connector of our name, and a model and pipelines whose names look like ours, all of which somebody else
-    made."""
+    made. The model is of a connector whose id has no word in common with ours: else it would keep them, see
+    test_states.py."""
     name = f"connector-{names.index}-theirs"
     action = {"action_type": "predict", "method": "POST", "url": "http://127.0.0.1:1/", "request_body": "{}"}
     connector = {
@@ -87,17 +88,21 @@ def somebody_elses(engine: httpx.Client, names: PartNames) -> Iterator[None]:
         "credential": {"key": "k"},
     }
     made = engine.post("/_plugins/_ml/connectors/_create", json=connector | {"actions": [action]}).json()
-    model = {"name": name, "function_name": "remote", "connector_id": made["connector_id"]}
-    registered = engine.post("/_plugins/_ml/models/_register", json=model).json()
-    group = engine.get(f"/_plugins/_ml/models/{registered['model_id']}").json()["model_group_id"]
+    asked = {"name": name, "function_name": "remote", "connector_id": made["connector_id"]}
+    model = engine.post("/_plugins/_ml/models/_register", json=asked).json()["model_id"]
+    group = engine.get(f"/_plugins/_ml/models/{model}").json()["model_group_id"]
+    moved = {"doc": {"connector_id": "theirs"}}
+    engine.post(f"/.plugins-ml-model/_update/{model}", json=moved, params={"refresh": "true"}).raise_for_status()
     engine.put(f"/_search/pipeline/{name}", json={"description": "theirs"}).raise_for_status()
     engine.put(f"/_ingest/pipeline/{name}", json={"description": "theirs", "processors": []}).raise_for_status()
-    yield
-    engine.delete(f"/_search/pipeline/{name}").raise_for_status()
-    engine.delete(f"/_ingest/pipeline/{name}").raise_for_status()
-    engine.delete(f"/_plugins/_ml/models/{registered['model_id']}").raise_for_status()
-    engine.delete(f"/_plugins/_ml/model_groups/{group}").raise_for_status()
-    engine.delete(f"/_plugins/_ml/connectors/{made['connector_id']}").raise_for_status()
+    try:
+        yield
+    finally:
+        engine.delete(f"/_search/pipeline/{name}").raise_for_status()
+        engine.delete(f"/_ingest/pipeline/{name}").raise_for_status()
+        engine.delete(f"/_plugins/_ml/models/{model}").raise_for_status()
+        engine.delete(f"/_plugins/_ml/model_groups/{group}").raise_for_status()
+        engine.delete(f"/_plugins/_ml/connectors/{made['connector_id']}").raise_for_status()
 
 
 def everything_in(engine: httpx.Client) -> str:

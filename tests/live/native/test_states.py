@@ -117,7 +117,7 @@ def sharing_a_word(engine: httpx.Client, installed: Installed) -> Iterator[str]:
 async def test_a_connector_is_changed_though_ml_commons_takes_another_model_for_one_of_its(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.native.opensearch.SETTLE_S", 3.0)
+    monkeypatch.setattr("connector.native.ml_commons.SETTLE_S", 3.0)
     installed = await install(settings)
     with engine_client(settings.cluster) as engine, no_comparing(engine):
         with sharing_a_word(engine, installed) as theirs, pytest.raises(ClusterError) as refused:
@@ -129,6 +129,27 @@ async def test_a_connector_is_changed_though_ml_commons_takes_another_model_for_
     assert f"POST /_plugins/_ml/models/{theirs}/_undeploy, then run" in str(refused.value)
     assert states(moved.parts)["connector embedding"] == "changed"
     assert {parts["model rerank"], parts["model embedding"]} == {"deployed"}
+
+
+@ON_3
+@ON_OURS
+async def test_what_ml_commons_takes_for_used_by_another_model_is_removed_when_that_is_gone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.native.ml_commons.SETTLE_S", 1.0)
+    installed = await install(settings)
+    with engine_client(settings.cluster) as engine, no_comparing(engine):
+        with sharing_a_word(engine, installed) as theirs:
+            with pytest.raises(ClusterError) as refused:
+                await remove(settings)
+            parts, _ = await show(settings)
+        removed = await remove(settings)
+    left, _ = await show(settings)
+
+    assert f"stays for as long as there is {theirs}, which is not of this index" in str(refused.value)
+    assert {name for name, state in parts.items() if state == "there"} == {"connector rerank", "connector embedding"}
+    assert removed == {"connector rerank": "removed", "connector embedding": "removed"}
+    assert set(left.values()) == {"not there"}
 
 
 @ON_3

@@ -10,7 +10,7 @@ import pytest
 from support.indices.scratch import write_documents
 
 from connector.models.encoder import Encoder
-from connector.native.opensearch import HOLDINGS
+from connector.native.ml_commons import HOLDINGS
 from connector.native.plan import Installed, Part
 from connector.native.planning import build_plan
 from connector.schema import Fields
