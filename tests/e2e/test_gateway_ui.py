@@ -148,7 +148,7 @@ async def test_every_look_is_whole_and_axe_finds_nothing(tab: Page, page: str) -
 
 async def test_rankings_stand_side_by_side_with_the_way_of_each_document(tab: Page, page: str) -> None:
     await tab.open(page)
-    await tab.evaluate("document.querySelector('#q').focus()")
+    await tab.until("document.activeElement.id === 'q'")
     await tab.type(QUERY)
     await tab.press_and_load("Enter")
     heads = await texts(tab, ".column h3")
