@@ -121,13 +121,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is imported and collected stays to the end: nothing looks for garbage in it, neither while it comes, nor
-    later, when each such look would take half a second of whatever test it falls into."""
+    later, when each such look would take half a second of whatever test it falls into. In what tests make themselves
+    it is looked for as seldom as in a command (connector/__main__.py): a tenth of the processor went into that."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+        gc.set_threshold(10_000)
         Imported.modules = len(sys.modules)
 
 
