@@ -185,10 +185,13 @@ class BesideJob:
         is_sweep = is_sweep or not self._trusted
         self._reached = {}
         await self._retry.run(self._vectors.finish)
+        failed: BaseException | None = None
         try:
             await self._run_stages(is_sweep)
         except* ConnectorError as errors:
-            raise first_of(errors) from None
+            failed = first_of(errors)
+        if failed:
+            raise failed
         await self._retry.run(self._vectors.finish)
         await self._sender.place.confirm()
         if not self._stop.done():

@@ -125,6 +125,7 @@ class IntoJob:
     async def run(self) -> IntoReport:
         """Rounds until hardly anything changes during one. Raises ConnectorError where the first cannot begin."""
         started, stopped, same = time.monotonic(), None, False
+        failed: BaseException | None = None
         self._count(total=await self._cluster.count(self.plan.old))
         try:
             for _ in range(ROUNDS):
@@ -132,10 +133,12 @@ class IntoJob:
                     break
             same = not self._stop.done() and await self.remove_gone()
         except* ConnectorError as errors:
-            first = await self._sender.place.explain(first_of(errors))
+            failed = first_of(errors)
+        if failed:
+            failed = await self._sender.place.explain(failed)
             if not self._counts.read:
-                raise first from None
-            stopped = str(first)
+                raise failed
+            stopped = str(failed)
         if self._stop.done():
             stopped = stopped or self._stop.result()
         return IntoReport(self._counts, time.monotonic() - started, same, dict(self._reasons), stopped)
