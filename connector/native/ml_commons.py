@@ -47,6 +47,7 @@ class MLCommons:
         self.undeployed: set[str] = set()  # of a connector that was not the one to be changed
 
     async def deploy(self, model_id: str) -> None:
+        """Have the nodes load it, and wait until it is shown so. Raises ClusterError."""
         task = (await self.ask("POST", f"{MODELS}/{model_id}/_deploy"))["task_id"]
         reply: JSON = {}
 
@@ -73,9 +74,11 @@ class MLCommons:
         await self._wait(gone, f"model {model_id} to be undeployed")
 
     async def remove_model(self, model_id: str) -> None:
+        """Undeploy and delete it. Raises ClusterError."""
         await self.ask_when_free("DELETE", f"{MODELS}/{model_id}", models=[model_id])
 
     async def state(self, model_id: str) -> str:
+        """As ML Commons calls it: `DEPLOYED`, for one."""
         return str((await self.ask("GET", f"{MODELS}/{model_id}")).get("model_state", ""))
 
     async def _wait(self, done: Callable[[], Awaitable[bool]], event: str) -> None:
@@ -154,6 +157,7 @@ class MLCommons:
             await asyncio.sleep(POLL_S)
 
     async def ask(self, method: str, path: str, body: JSON | None = None) -> JSON:
+        """As `send`; a refusal says what to do about it."""
         try:
             return await self.send(method, path, body)
         except ClusterError as error:
@@ -162,4 +166,5 @@ class MLCommons:
     async def send(
         self, method: str, path: str, body: JSON | None = None, params: dict[str, str] | None = None
     ) -> JSON:
+        """The engine's reply. Raises ClusterError, in the engine's own words."""
         return await self._client.request(method, path, body=body, params=params, timeout_s=TIMEOUT_S)

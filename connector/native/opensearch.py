@@ -38,7 +38,7 @@ from connector.native.refusals import explain_kept, explain_opensearch, explain_
 
 INGEST = "/_ingest/pipeline"
 SEARCH = "/_search/pipeline"
-# its job that compares states with nodes says the second of a model whose undeployment it met half done
+# the job of ML Commons that compares states with nodes says the second of a model whose undeployment it met half done
 NOT_DEPLOYED = ("UNDEPLOYED", "DEPLOY_FAILED")
 DEFAULTS = ("index.search.default_pipeline", "index.default_pipeline", "index.final_pipeline")
 
@@ -103,7 +103,7 @@ class OpenSearchNative:
             for model in await self._ml.find(MODELS, name):
                 await self._ml.remove_model(model.id)
                 removed.append(Part("model", name, REMOVED, model.id))
-        kept: list[ClusterError] = []
+        kept: dict[str, ClusterError] = {}
         for name in names:
             for group in await self._ml.find(GROUPS, name):  # which ML Commons made for the model
                 await self._ml.ask_when_free("DELETE", f"{GROUPS}/{group.id}")
@@ -115,9 +115,9 @@ class OpenSearchNative:
                 except ClusterError as error:
                     if not read_users(error):
                         raise
-                    kept.append(explain_kept(error, connector.id))
+                    kept[connector.id] = error
         if kept:
-            raise kept[0]
+            raise explain_kept(kept)
         return removed
 
     async def _install_connector(self, plan: NativePlan, service: ModelService, name: str) -> Part:

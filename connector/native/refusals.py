@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from connector.errors import ClusterError
@@ -106,14 +106,15 @@ def explain_other_users(error: ClusterError, connector_id: str, ours: Collection
     )
 
 
-def explain_kept(error: ClusterError, connector_id: str) -> ClusterError:
-    """The refusal to delete a connector of which no model is left, for models that are not of the index."""
-    others = ", ".join(sorted(read_users(error)))
+def explain_kept(kept: Mapping[str, ClusterError]) -> ClusterError:
+    """The refusals to delete connectors, by their ids, of which no model is left, for models that are not of the
+    index."""
+    others = ", ".join(sorted({model for error in kept.values() for model in read_users(error)}))
     return _advised(
-        error,
-        f"all else of the index is taken out; connector {connector_id} stays for as long as there is {others}, which "
-        "is not of this index: ML Commons finds the models of a connector by the words of its id, so that models of "
-        "others count too; when it is gone, run the same command again",
+        next(iter(kept.values())),
+        f"all else of the index is taken out; for as long as there is {others}, which is not of this index, there is "
+        f"connector {', '.join(kept)}: ML Commons finds the models of a connector by the words of its id, so that "
+        "models of others count too; when it is gone, run the same command again",
     )
 
 

@@ -146,7 +146,7 @@ async def test_what_ml_commons_takes_for_used_by_another_model_is_removed_when_t
         removed = await remove(settings)
     left, _ = await show(settings)
 
-    assert f"stays for as long as there is {theirs}, which is not of this index" in str(refused.value)
+    assert f"for as long as there is {theirs}, which is not of this index, there is connector 0-" in str(refused.value)
     assert {name for name, state in parts.items() if state == "there"} == {"connector rerank", "connector embedding"}
     assert removed == {"connector rerank": "removed", "connector embedding": "removed"}
     assert set(left.values()) == {"not there"}
